@@ -1,0 +1,42 @@
+"""Where results live: content-addressed objects and the database that names them."""
+
+from mosaic_dagster.store.connection import Database, open_database
+from mosaic_dagster.store.feature_registry import FeatureRegistry, open_registry
+from mosaic_dagster.store.gc import collect
+from mosaic_dagster.store.objects import ContentStore, ObjectStore, StoredObject
+from mosaic_dagster.store.outputs import StepOutput
+from mosaic_dagster.store.records import (
+    Dependency,
+    EntryRow,
+    Head,
+    Outcome,
+    ResultRow,
+    RunRow,
+    SourceRow,
+    StoredResult,
+)
+from mosaic_dagster.store.sweep import GRACE, GcReport, StoreStats, VerifyReport
+
+__all__ = [
+    "GRACE",
+    "ContentStore",
+    "Database",
+    "Dependency",
+    "EntryRow",
+    "FeatureRegistry",
+    "GcReport",
+    "Head",
+    "ObjectStore",
+    "Outcome",
+    "ResultRow",
+    "RunRow",
+    "SourceRow",
+    "StepOutput",
+    "StoreStats",
+    "StoredObject",
+    "StoredResult",
+    "VerifyReport",
+    "collect",
+    "open_database",
+    "open_registry",
+]

@@ -1,0 +1,139 @@
+"""A DuckDB instance in memory, to which a database file is attached while a lease lasts."""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import duckdb
+
+from mosaic_dagster.errors import StoreError
+from mosaic_dagster.store import durable
+from mosaic_dagster.store.holder import foreign_lock_error, wait
+
+_NAME = "store"
+# Nothing is ever fetched from the network, whatever a query names.
+_CONFIG: dict[str, str | bool | int | float | list[str]] = {
+    "autoinstall_known_extensions": "false",
+    "autoload_known_extensions": "false",
+    "allow_community_extensions": "false",
+}
+
+
+class Attachment:
+    """One file and the instance that it is attached to.
+
+    Parameters
+    ----------
+    path
+        The database file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._instance: duckdb.DuckDBPyConnection | None = None
+
+    def attach(self, deadline: float, waited: float, read_only: bool) -> duckdb.DuckDBPyConnection:
+        """Open the file, creating it when it may be written.
+
+        Parameters
+        ----------
+        deadline, waited
+            As for :meth:`FileHolder.acquire`; others may hold the file without our lock file.
+        read_only
+            Open so that nothing can change.
+
+        Raises
+        ------
+        StoreLockedError
+            A foreign program had the file open until the deadline.
+        StoreError
+            The file is not a DuckDB database.
+        """
+        if self._instance is None:
+            self._instance = duckdb.connect(":memory:", config=_CONFIG)
+        if not read_only and _is_absent(self._path):
+            self._create()
+        pause = 0.001
+        while True:
+            try:
+                self._instance.execute(_attach_statement(self._path, read_only))
+                break
+            except duckdb.Error as error:
+                if not _is_busy(error):
+                    raise self._unreadable(error) from error
+                if time.monotonic() >= deadline:
+                    raise foreign_lock_error(self._path, str(error), waited) from error
+            pause = wait(pause)
+        con = self._instance.cursor()
+        con.execute(f"USE {_NAME}")
+        return con
+
+    def detach(self, con: duckdb.DuckDBPyConnection | None) -> None:
+        """Close the file; what was committed is in it."""
+        if con is not None:
+            con.close()
+        if self._instance is None:
+            return
+        try:
+            self._instance.execute(f"DETACH DATABASE IF EXISTS {_NAME}")
+        except duckdb.Error:
+            self.discard()
+            raise
+
+    def discard(self) -> None:
+        """Give up an instance that may be broken; the next lease makes a new one."""
+        with suppress(duckdb.Error):
+            self.close()
+        self._instance = None
+
+    def close(self) -> None:
+        """Close the instance; the next lease makes a new one."""
+        if self._instance is not None:
+            self._instance.close()
+            self._instance = None
+
+    def held(self) -> tuple[duckdb.DuckDBPyConnection, ...]:
+        """Return the connections that are open now."""
+        return () if self._instance is None else (self._instance,)
+
+    def _create(self) -> None:
+        # A process killed while DuckDB lays out a new file would leave one that nobody can open.
+        assert self._instance is not None
+        new = self._path.with_name(f".{self._path.name}-{durable.temporary_name()}")
+        try:
+            self._instance.execute(_attach_statement(new, read_only=False))
+            self._instance.execute(f"DETACH {_NAME}")
+            new.replace(self._path)
+        finally:
+            new.unlink(missing_ok=True)
+        durable.sync_folder(self._path.parent)
+
+    def _unreadable(self, error: duckdb.Error) -> Exception:
+        text = str(error)
+        if durable.is_full_message(text):
+            return durable.full_error(self._path.parent)
+        msg = f"{self._path} cannot be opened as a database: {text}"
+        return StoreError(
+            msg, "Restore it from a backup, or move it away to start with an empty one."
+        )
+
+
+def _is_absent(path: Path) -> bool:
+    try:
+        return os.stat(path).st_size == 0  # noqa: PTH116 - one call on the path of every lease
+    except FileNotFoundError:
+        return True
+
+
+def _is_busy(error: duckdb.Error) -> bool:
+    text = str(error)
+    return "Could not set lock" in text or "Unique file handle conflict" in text
+
+
+def _attach_statement(path: Path, read_only: bool) -> str:
+    quoted = str(path).replace("'", "''")
+    mode = "READ_ONLY" if read_only else "READ_WRITE"
+    return f"ATTACH '{quoted}' AS {_NAME} (TYPE duckdb, {mode})"

@@ -1,0 +1,84 @@
+"""Many rows in and out of DuckDB in one statement, through Arrow and numpy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import duckdb
+import numpy as np
+import polars as pl
+import pyarrow as pa
+
+from mosaic_dagster.errors import StoreError
+
+TEXT, INTEGER, REAL, TIME = pa.string(), pa.int64(), pa.float64(), pa.timestamp("us")
+TEXTS = pa.list_(pa.string())
+
+Columns = Mapping[str, Any]
+"""Column names and Arrow types."""
+
+
+@contextmanager
+def rows_as(
+    con: duckdb.DuckDBPyConnection, name: str, columns: Columns, rows: Sequence[Sequence[Any]]
+) -> Iterator[None]:
+    """Make rows readable under a name while the block lasts.
+
+    Raises
+    ------
+    StoreError
+        A text is not valid unicode, or a value has another type than its column.
+    """
+    values = zip(*rows, strict=True) if rows else ([] for _ in columns)
+    arrays = [
+        _array(column, kind, data)
+        for (column, kind), data in zip(columns.items(), values, strict=True)
+    ]
+    con.register(name, pa.table(arrays, names=list(columns)))
+    try:
+        yield
+    finally:
+        con.unregister(name)
+
+
+@contextmanager
+def texts_as(con: duckdb.DuckDBPyConnection, name: str, texts: Iterable[str]) -> Iterator[None]:
+    """Make texts readable as the one column ``value`` of a table, without repeats."""
+    with rows_as(con, name, {"value": TEXT}, [(text,) for text in dict.fromkeys(texts)]):
+        yield
+
+
+def fetch_columns(result: duckdb.DuckDBPyConnection) -> list[list[Any]]:
+    """Fetch columns as Python lists, NULL as None; five times faster than row by row."""
+    return [_plain(column) for column in result.fetchnumpy().values()]
+
+
+def fetch_frame(result: duckdb.DuckDBPyConnection, schema: Mapping[str, Any]) -> pl.DataFrame:
+    """Fetch a table whose columns have these names and polars types."""
+    columns = fetch_columns(result)
+    return pl.DataFrame(dict(zip(schema, columns, strict=True)), schema=dict(schema))
+
+
+def _array(column: str, kind: Any, data: Any) -> Any:
+    try:
+        return pa.array(data, kind)
+    except UnicodeEncodeError as error:
+        msg = f"The {column} {error.object!r} is not valid unicode."
+        raise StoreError(msg, "Rename the file or entry that it comes from.") from error
+    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as error:
+        msg = f"The column {column} got a value of another type: {error}."
+        raise StoreError(msg) from error
+
+
+def _plain(column: Any) -> list[Any]:
+    masked = isinstance(column, np.ma.MaskedArray)
+    values = column.data if masked else column
+    if values.dtype.kind == "M":
+        values = values.astype("datetime64[us]")
+    plain: list[Any] = values.tolist()
+    if masked:
+        for index in np.flatnonzero(np.ma.getmaskarray(column)).tolist():
+            plain[index] = None
+    return plain

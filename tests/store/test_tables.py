@@ -1,0 +1,63 @@
+from mosaic_dagster.store.tables import OWNERS
+
+# What a file of this version holds. A released step is never edited: a change here needs a new
+# step, and a higher number.
+VERSIONS = {"main": 0, "features": 1}
+COLUMNS = {
+    "features.announced": "instance asset key output_sha256",
+    "features.dependencies": "action_key role input_sha256 input_action_key",
+    "features.entries": "group_name sequence key tracks_sha256 source_sha256 state added_at",
+    "features.feature_entries": "pipeline step key run_id action_key state error updated_at",
+    "features.feature_runs": (
+        "run_id attempt feature version params_hash params inputs status started_at finished_at"
+    ),
+    "features.live_objects": "sha256",
+    "features.meta": "schema_version created_at",
+    "features.results": (
+        "action_key key output_sha256 path ext rows bytes seconds made_by created_at"
+    ),
+    "features.selections": "digest keys",
+    "features.sources": "path key rule sha256 size mtime_ns inode state seen_at",
+    "features.training_progress": ("job_id seq step_type step_index step_total metrics message at"),
+    "main.store_meta": "schema_version created_at",
+}
+KEYS = {
+    ("announced", ("instance", "asset", "key")),
+    ("entries", ("key",)),
+    ("feature_entries", ("pipeline", "step", "key")),
+    ("feature_runs", ("run_id", "attempt")),
+    ("results", ("action_key",)),
+    ("selections", ("digest",)),
+    ("sources", ("path", "key")),
+}
+
+
+def test_versions_are_as_recorded():
+    """Else two versions of this package would take different tables for the same number."""
+    assert {schema: len(steps) for schema, steps in OWNERS.items()} == VERSIONS
+
+
+def test_columns_are_as_recorded(database):
+    """Else people's own queries, and older files, would break unnoticed."""
+    with database.lease() as con:
+        rows = con.execute(
+            """
+            SELECT schema_name || '.' || table_name,
+                   string_agg(column_name, ' ' ORDER BY column_index)
+            FROM duckdb_columns() WHERE database_name = current_database() AND NOT internal
+            GROUP BY ALL
+            """
+        ).fetchall()
+    assert dict(rows) == COLUMNS
+
+
+def test_keys_are_as_recorded(database):
+    """Else a row could be there twice."""
+    with database.lease() as con:
+        rows = con.execute(
+            """
+            SELECT table_name, constraint_column_names FROM duckdb_constraints()
+            WHERE database_name = current_database() AND constraint_type = 'PRIMARY KEY'
+            """
+        ).fetchall()
+    assert {(table, tuple(columns)) for table, columns in rows} == KEYS
