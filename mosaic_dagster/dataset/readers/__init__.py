@@ -1,0 +1,23 @@
+from mosaic_dagster.dataset.readers.base import Reader, ReaderParams, Recording
+from mosaic_dagster.dataset.readers.deeplabcut_csv import DeepLabCutCsv
+from mosaic_dagster.dataset.readers.keypoint_csv import KeypointCsv
+from mosaic_dagster.dataset.readers.registry import (
+    ENTRY_POINTS,
+    READERS,
+    ReaderRegistry,
+    detect,
+    get_reader,
+)
+
+__all__ = [
+    "ENTRY_POINTS",
+    "READERS",
+    "DeepLabCutCsv",
+    "KeypointCsv",
+    "Reader",
+    "ReaderParams",
+    "ReaderRegistry",
+    "Recording",
+    "detect",
+    "get_reader",
+]
