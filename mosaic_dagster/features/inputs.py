@@ -1,0 +1,155 @@
+"""What a feature reads: its declared inputs, and several tables joined into one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import polars as pl
+
+from mosaic_dagster.errors import AlignmentError, ParamsError
+from mosaic_dagster.features.output import IDENTITY_COLUMNS, META_COLUMNS
+from mosaic_dagster.features.references import Result
+from mosaic_dagster.keys import EntryKey
+
+InputItem = str | Result
+
+
+class Inputs(tuple[InputItem, ...]):
+    """Ordered inputs of a feature: ``"tracks"`` and results of other features.
+
+    A feature narrows what it takes by a subclass with other class attributes.
+
+    Raises
+    ------
+    ParamsError
+        An input is given twice, is of a kind that the feature does not take, or their number
+        is wrong.
+    """
+
+    accepts: ClassVar[frozenset[Literal["tracks", "result"]]] = frozenset({"tracks", "result"})
+    require: ClassVar[Literal["nonempty", "empty", "any"]] = "nonempty"
+    __slots__ = ()
+
+    def __new__(cls, items: Sequence[InputItem] = ()) -> Inputs:
+        """Check and keep the items."""
+        inputs = super().__new__(cls, items)
+        inputs._check()
+        return inputs
+
+    def _check(self) -> None:
+        names = [item if isinstance(item, str) else item.model_dump_json() for item in self]
+        if len(set(names)) < len(names):
+            msg = f"An input is given twice: {', '.join(names)}."
+            raise ParamsError(msg)
+        for item in self:
+            kind = "tracks" if item == "tracks" else "result"
+            if isinstance(item, str) and item != "tracks":
+                msg = f"{item!r} is not an input."
+                raise ParamsError(msg, "Plain text is only ever 'tracks'; use Result(feature=…).")
+            if kind not in self.accepts:
+                msg = f"This feature does not read {item!r}."
+                raise ParamsError(msg, f"It reads: {', '.join(sorted(self.accepts))}.")
+        if self.require == "nonempty" and not self:
+            msg = "This feature needs at least one input."
+            raise ParamsError(msg)
+        if self.require == "empty" and self:
+            msg = "This feature takes no input."
+            raise ParamsError(msg)
+
+
+@dataclass(frozen=True)
+class InputStream:
+    """The joined input table of each entry; calling it starts a fresh pass.
+
+    Attributes
+    ----------
+    keys
+        The entries, sorted.
+    load
+        Reads the table of one entry.
+    """
+
+    keys: tuple[EntryKey, ...]
+    load: Callable[[EntryKey], pl.DataFrame]
+
+    @property
+    def n_entries(self) -> int:
+        """Number of entries in one pass."""
+        return len(self.keys)
+
+    def __call__(self) -> Iterator[tuple[EntryKey, pl.DataFrame]]:
+        """Iterate over (entry, table); tables are read one at a time."""
+        for key in self.keys:
+            yield key, self.load(key)
+
+
+def join_inputs(tables: Sequence[pl.DataFrame], names: Sequence[str]) -> pl.DataFrame:
+    """Join the input tables of one entry, left to right.
+
+    The key is ``frame`` and the identity (``id``, or ``id1``, ``id2`` and ``perspective``, or
+    nothing for one row per frame). A table per frame is repeated over the individuals or pairs
+    of the others. Time, fps, group and sequence come from the first table. A value column that
+    is there already is renamed ``<column>__<position of the input>``.
+
+    Raises
+    ------
+    AlignmentError
+        A table has no ``frame``, a table repeats a key, or one is per individual and
+        another per pair.
+    """
+    if len(tables) == 1:
+        return tables[0]
+    for table, name in zip(tables, names, strict=True):
+        _check_unique(table, name)
+    joined = tables[0]
+    for position, table in enumerate(tables[1:], start=1):
+        joined = _join(joined, table, names[position], position)
+    return joined
+
+
+def _identity(table: pl.DataFrame) -> tuple[str, ...]:
+    return tuple(column for column in IDENTITY_COLUMNS if column in table.columns)
+
+
+def _check_unique(table: pl.DataFrame, name: str) -> None:
+    if "frame" not in table.columns:
+        msg = f"The input {name!r} has no column 'frame', so it cannot be joined."
+        raise AlignmentError(msg, "Use it as the only input of a step.")
+    key = ["frame", *_identity(table)]
+    repeated = table.select(key).is_duplicated()
+    if repeated.any():
+        example: dict[str, Any] = table.select(key).filter(repeated).row(0, named=True)
+        msg = f"The input {name!r} has more than one row for {example}."
+        raise AlignmentError(msg, "Each input must have one row per frame and identity.")
+
+
+def _join(left: pl.DataFrame, right: pl.DataFrame, name: str, position: int) -> pl.DataFrame:
+    ids_left, ids_right = _identity(left), _identity(right)
+    if ids_left and ids_right and ids_left != ids_right:
+        msg = (
+            f"The input {name!r} is keyed by {', '.join(ids_right)} and the inputs before it "
+            f"by {', '.join(ids_left)}."
+        )
+        raise AlignmentError(msg, "Bring both to individuals or both to pairs first.")
+    if ids_right and not ids_left:
+        # The finer table decides the rows; the coarser one is repeated over its identities.
+        on: list[str] = ["frame"]
+        carried = right.select("frame", *ids_right, *_values(right))
+        renamed = _rename_clashes(carried, left, position, keep={"frame", *ids_right})
+        return left.join(renamed, on=on, how="inner", maintain_order="left_right")
+    on = ["frame", *ids_right]
+    carried = _rename_clashes(right.select(*on, *_values(right)), left, position, keep=set(on))
+    return left.join(carried, on=on, how="inner", maintain_order="left_right")
+
+
+def _values(table: pl.DataFrame) -> list[str]:
+    return [column for column in table.columns if column not in META_COLUMNS]
+
+
+def _rename_clashes(
+    table: pl.DataFrame, left: pl.DataFrame, position: int, keep: set[str]
+) -> pl.DataFrame:
+    clashes = [c for c in table.columns if c in left.columns and c not in keep]
+    return table.rename({column: f"{column}__{position}" for column in clashes})
