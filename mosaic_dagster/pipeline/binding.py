@@ -1,0 +1,231 @@
+"""A pipeline bound to a dataset: parameters resolved, scope listed, identities computed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any
+
+from mosaic_dagster.dataset import Dataset, Scope
+from mosaic_dagster.errors import PipelineDefinitionError
+from mosaic_dagster.features import DatasetFacts, Feature, Inputs, Params, Result, StepRef
+from mosaic_dagster.hashing import digest
+from mosaic_dagster.keys import EntryKey
+from mosaic_dagster.pipeline.graph import StepGraph
+from mosaic_dagster.pipeline.identity import declaration_digest, run_id
+from mosaic_dagster.pipeline.steps import TRACKS, CallbackStep, FeatureStep, RunOptions
+
+TRACKS_RUN_ID = "tracks"
+
+_FRAME_TOLERANCE = 1e-6
+"""Seconds times fps may miss a whole frame by rounding; 0.1 s at 30 fps is frame 3."""
+
+
+@dataclass(frozen=True)
+class BoundStep:
+    """A step of a bound pipeline.
+
+    Attributes
+    ----------
+    name, kind
+        Name and ``"feature"`` or ``"callback"``.
+    inputs
+        Names of the steps whose tables it reads.
+    references
+        Parameters that refer to other steps.
+    params
+        Resolved parameters; None for a callback.
+    run_id
+        Names the declaration, for people.
+    declaration, fit_declaration
+        Digests that enter the action keys of entries and of the fitted state.
+    """
+
+    name: str
+    step: FeatureStep | CallbackStep
+    inputs: tuple[str, ...]
+    references: Mapping[str, StepRef]
+    params: Params | None
+    options: RunOptions
+    frames: tuple[int | None, int | None]
+    run_id: str
+    declaration: str
+    fit_declaration: str
+
+    @property
+    def is_callback(self) -> bool:
+        """Whether it is own code rather than a feature."""
+        return isinstance(self.step, CallbackStep)
+
+    @property
+    def is_fitted(self) -> bool:
+        """Whether it has a fitted state."""
+        return isinstance(self.step, FeatureStep) and self.step.feature_cls.fits != "never"
+
+    @property
+    def fits_on_entries(self) -> bool:
+        """Whether its state depends on the tables of its scope."""
+        return isinstance(self.step, FeatureStep) and self.step.feature_cls.fits == "stream"
+
+    @property
+    def feature_name(self) -> str:
+        """Name of the feature, or how callbacks are called in the registry."""
+        return "callback" if self.is_callback else self.feature_cls.name
+
+    @property
+    def version(self) -> str:
+        """Version of the feature or of the callback's source."""
+        return self.step.version if isinstance(self.step, CallbackStep) else self.feature_cls.version
+
+    @property
+    def feature_cls(self) -> type[Feature[Any]]:
+        """The feature's class; only for feature steps."""
+        assert isinstance(self.step, FeatureStep)
+        return self.step.feature_cls
+
+    @property
+    def checked_inputs(self) -> Inputs:
+        """The inputs in the form the feature checks: tracks, or a result by name.
+
+        Raises
+        ------
+        ParamsError
+            The feature does not take them.
+        """
+        items = [n if n == TRACKS else Result(feature=n) for n in self.inputs]
+        return self.feature_cls.Inputs(items)
+
+    def upstream(self) -> tuple[str, ...]:
+        """Every step it needs."""
+        return self.step.upstream()
+
+
+class BoundPipeline:
+    """A pipeline on a dataset.
+
+    Parameters
+    ----------
+    name
+        Name of the pipeline.
+    graph
+        Its steps.
+    dataset
+        The dataset.
+    entries
+        Keys of all entries of the dataset, sorted by group and sequence.
+    scope
+        Which of them the pipeline is about; None means all.
+    default_options
+        ``run_kwargs`` for every step.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        graph: StepGraph,
+        dataset: Dataset,
+        entries: Sequence[str],
+        scope: Scope | None,
+        default_options: Mapping[str, Any],
+    ) -> None:
+        self.name = name
+        self.graph = graph
+        self.dataset = dataset
+        self.scope = scope
+        self.entries = scope_keys(scope, entries)
+        manifest = dataset.manifest
+        self.facts = DatasetFacts(manifest.fps, manifest.unit, tuple(manifest.keypoints or ()))
+        self._default_options = dict(default_options)
+        if scope is not None and scope.frames is not None:
+            start, end = scope.frames
+            self._default_options = {
+                "filter_start_frame": start,
+                "filter_end_frame": end,
+                **self._default_options,
+            }
+        self.steps: dict[str, BoundStep] = {}
+        for step_name in graph.order:
+            self.steps[step_name] = self._bind(graph.steps[step_name])
+
+    def _bind(self, step: FeatureStep | CallbackStep) -> BoundStep:
+        upstream = [self._run_id(name) for name in step.upstream()]
+        if isinstance(step, CallbackStep):
+            declaration = declaration_digest("callback", step.version, {"name": step.name})
+            return BoundStep(
+                step.name, step, step.input_names, {}, None, RunOptions(), (None, None),
+                run_id(step.version[:6], declaration, upstream), declaration, declaration,
+            )  # fmt: skip
+        options = RunOptions.build(step.name, self._default_options, step.run_kwargs)
+        params = step.checked_params.resolve(self.facts)
+        cls = step.feature_cls
+        frames = frame_range(step.name, options, self.facts.fps)
+        identity = params.identity() | {
+            name: [ref.artifact, ref.column] for name, ref in step.references().items()
+        }
+        fit = {"threads": options.fit_threads, "require_complete": options.require_complete}
+        declaration = declaration_digest(cls.name, cls.version, identity, frames)
+        fit_declaration = declaration_digest(cls.name, cls.version, identity, frames, fit)
+        scope = digest(self.entries) if cls.fits == "stream" else None
+        asked = declaration if cls.fits == "never" else fit_declaration
+        bound = BoundStep(
+            step.name, step, step.input_names, step.references(), params, options, frames,
+            run_id(cls.version, asked, upstream, scope), declaration, fit_declaration,
+        )  # fmt: skip
+        cls(bound.checked_inputs, params)  # refuses inputs that the feature does not take
+        return bound
+
+    def _run_id(self, name: str) -> str:
+        return TRACKS_RUN_ID if name == TRACKS else self.steps[name].run_id
+
+
+def scope_keys(scope: Scope | None, entries: Sequence[str]) -> tuple[str, ...]:
+    """Keys of the entries in a scope, in the order given."""
+    if scope is None:
+        return tuple(entries)
+    chosen = set(scope.select([EntryKey.parse(entry) for entry in entries]))
+    return tuple(entry for entry in entries if EntryKey.parse(entry) in chosen)
+
+
+def frame_range(
+    step: str, options: RunOptions, fps: float | None
+) -> tuple[int | None, int | None]:
+    """Frames ``[start, end)`` that a step's options ask for.
+
+    A time becomes the first frame at or after it: ``ceil(t * fps - 1e-6)``.
+
+    Raises
+    ------
+    PipelineDefinitionError
+        A time is given and the dataset has no fps.
+    """
+
+    def frame(given: int | None, time: float | None) -> int | None:
+        if time is None:
+            return given
+        if fps is None:
+            msg = f"Step {step!r} filters by time, but the dataset has no fps."
+            raise PipelineDefinitionError(msg, "Give fps in the dataset, or filter by frame.")
+        return math.ceil(time * fps - _FRAME_TOLERANCE)
+
+    return (
+        frame(options.filter_start_frame, options.filter_start_time),
+        frame(options.filter_end_frame, options.filter_end_time),
+    )
+
+
+def match_artifact(step: str, pattern: str, members: Mapping[str, str]) -> str:
+    """The one file of a state that a pattern names.
+
+    Raises
+    ------
+    PipelineDefinitionError
+        None or several match; the state's files are listed.
+    """
+    names = [name for name in members if fnmatchcase(name, pattern)]
+    if len(names) != 1:
+        found = f"{len(names)} files" if names else "no file"
+        msg = f"{pattern!r} matches {found} of step {step!r}."
+        raise PipelineDefinitionError(msg, f"Its files are: {', '.join(sorted(members))}.")
+    return names[0]

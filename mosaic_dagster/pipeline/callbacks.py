@@ -1,0 +1,82 @@
+"""Run a callback step: own code, given results, giving back files for people."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from mosaic_dagster.dataset import Dataset
+from mosaic_dagster.errors import PipelineError
+from mosaic_dagster.hashing import canonical_json
+from mosaic_dagster.pipeline.binding import BoundStep
+from mosaic_dagster.pipeline.identity import state_manifest
+from mosaic_dagster.pipeline.results import StepResult
+from mosaic_dagster.pipeline.staleness import Evaluation
+from mosaic_dagster.pipeline.steps import CallbackStep
+from mosaic_dagster.pipeline.work import Record, failed
+from mosaic_dagster.store import Dependency, Outcome, StepOutput
+from mosaic_dagster.store.outputs import write_files
+
+METADATA = "metadata.json"
+"""File of a callback's state that holds the metadata it returned."""
+
+
+def run_callback(
+    dataset: Dataset, evaluation: Evaluation, step: BoundStep, outcome: Outcome
+) -> Record:
+    """Call the step's function and store what it returns; its files also go to the exports."""
+    started = time.perf_counter()
+    assert isinstance(step.step, CallbackStep)
+    try:
+        results = {name: StepResult.of(evaluation, name) for name in step.inputs}
+        output = step.step.fn(dataset, results)
+        files = _files_of(step, output)
+        members = {
+            name: dataset.objects.put(data, name.rpartition(".")[2]).digest
+            for name, data in files.items()
+        }
+        manifest = dataset.objects.put(state_manifest(members), "json")
+        shown = {name: data for name, data in files.items() if name != METADATA}
+        write_files(export_folder(dataset, evaluation.bound.name), shown)
+    except Exception as error:  # noqa: BLE001 - a failing callback is recorded, not raised
+        return Record(failed(outcome, error, time.perf_counter() - started), 0.0)
+    seconds = time.perf_counter() - started
+    made = replace(
+        outcome,
+        state="fresh",
+        output_sha256=manifest.digest,
+        ext=manifest.ext,
+        rows=len(shown),
+        bytes=manifest.size,
+        seconds=seconds,
+        inputs=(
+            *outcome.inputs,
+            *(Dependency(f"member:{name}", digest) for name, digest in members.items()),
+        ),
+    )
+    return Record(made, seconds)
+
+
+def restore_exports(dataset: Dataset, pipeline: str, files: Mapping[str, Path]) -> list[Path]:
+    """Write a callback's stored files to the exports again, where they are gone or differ."""
+    data = {name: path.read_bytes() for name, path in files.items() if name != METADATA}
+    return write_files(export_folder(dataset, pipeline), data)
+
+
+def export_folder(dataset: Dataset, pipeline: str) -> Path:
+    """Where the files of a pipeline's callbacks lie."""
+    return dataset.exports / f"{dataset.name}_{pipeline}"
+
+
+def _files_of(step: BoundStep, output: StepOutput | None) -> dict[str, bytes]:
+    if output is None:
+        output = StepOutput()
+    if not isinstance(output, StepOutput):
+        msg = f"Callback {step.name!r} returned a {type(output).__name__}."
+        raise PipelineError(msg, "Return a StepOutput, or None.")
+    files = output.files()
+    if output.metadata:
+        files[METADATA] = canonical_json(output.metadata).encode()
+    return files

@@ -1,0 +1,111 @@
+"""Names of what is asked and of what was made.
+
+A *declaration* is everything about a step that its code and parameters decide. An *action key*
+adds the data: equal keys mean equal results, so a result is looked up by its key before it is
+computed. A *run id* names the declaration together with the declarations above it, for people.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from mosaic_dagster.hashing import canonical_json, digest
+
+RUN_ID_DIGITS = 12
+
+
+def declaration_digest(
+    feature: str,
+    version: str,
+    params: Mapping[str, Any],
+    frames: tuple[int | None, int | None] = (None, None),
+    fit: Mapping[str, Any] | None = None,
+) -> str:
+    """Digest of what a step's code and parameters decide.
+
+    Parameters
+    ----------
+    feature, version
+        Name and version of the feature.
+    params
+        Parameters that can change results, resolved against the dataset.
+    frames
+        First frame and the frame after the last one, or None.
+    fit
+        What else a fit depends on (threads, completeness); None for the per-entry part.
+    """
+    return digest(
+        {
+            "feature": feature,
+            "version": version,
+            "params": params,
+            "frames": list(frames),
+            "overlap": 0,
+            "fit": fit,
+        }
+    )
+
+
+def entry_key(declaration: str, entry: str, inputs: Sequence[tuple[str, str]]) -> str:
+    """Action key of one entry of a step.
+
+    Parameters
+    ----------
+    declaration
+        Digest of the step's declaration.
+    entry
+        The entry's key text.
+    inputs
+        Role and digest of each input, the fitted state among them, in a fixed order.
+    """
+    # Written out instead of through JSON: a status of 100,000 entries makes a million of these.
+    lines = [declaration, entry, *(f"{role}={sha}" for role, sha in inputs)]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def fit_key(
+    declaration: str,
+    references: Sequence[tuple[str, str]],
+    fitted_on: Iterable[tuple[str, Sequence[str]]],
+    scope: Sequence[str] | None,
+) -> str:
+    """Action key of a fitted state.
+
+    Parameters
+    ----------
+    declaration
+        Digest of the step's declaration, the fit's options included.
+    references
+        Role and digest of each artifact that the parameters refer to.
+    fitted_on
+        Entry and the digests of its input tables, for every entry the fit sees.
+    scope
+        The declared entries, when the feature depends on them; else None.
+    """
+    return digest(
+        {
+            "declaration": declaration,
+            "references": [list(pair) for pair in references],
+            "fitted_on": sorted([entry, *digests] for entry, digests in fitted_on),
+            "scope": None if scope is None else sorted(scope),
+        }
+    )
+
+
+def run_id(version: str, declaration: str, upstream: Sequence[str], scope: Any = None) -> str:
+    """``{version}-{12 hex}``: the declaration, the run ids above it, the declared scope if fitted.
+
+    Examples
+    --------
+    >>> run_id("0.2", "ab", ["0.1-000000000000"])
+    '0.2-2ba7f5b1ad5a'
+    """
+    asked = {"declaration": declaration, "upstream": list(upstream), "scope": scope}
+    return f"{version}-{digest(asked)[:RUN_ID_DIGITS]}"
+
+
+def state_manifest(members: Mapping[str, str]) -> bytes:
+    """A fitted state as an object: canonical JSON of file name to digest."""
+    return canonical_json(members).encode()

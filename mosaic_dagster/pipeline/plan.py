@@ -1,0 +1,153 @@
+"""What is the matter with each step, and what a run would do about it."""
+
+from __future__ import annotations
+
+import statistics
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from mosaic_dagster.dataset import Dataset
+from mosaic_dagster.pipeline.run import DatasetRun
+from mosaic_dagster.pipeline.staleness import MODEL, Evaluation
+from mosaic_dagster.pipeline.status import DONE, EntryStatus, step_state
+from mosaic_dagster.pipeline.steps import TRACKS
+
+if TYPE_CHECKING:
+    from mosaic_dagster.pipeline.pipeline import Pipeline
+
+STATUS_SCHEMA = {
+    "pipeline": pl.String, "step": pl.String, "kind": pl.String, "feature": pl.String,
+    "run_id": pl.String, "state": pl.String, "model": pl.String, "n_fresh": pl.Int64,
+    "n_stale": pl.Int64, "n_missing": pl.Int64, "n_failed": pl.Int64, "n_blocked": pl.Int64,
+    "n_empty": pl.Int64, "n_target": pl.Int64, "reason": pl.String, "modified": pl.Datetime("us"),
+    "bytes": pl.Int64,
+}  # fmt: skip
+
+PLAN_SCHEMA = {
+    "pipeline": pl.String, "step": pl.String, "n_target": pl.Int64, "n_fresh": pl.Int64,
+    "n_to_compute": pl.Int64, "fit": pl.Boolean, "upper_bound": pl.Boolean, "reasons": pl.String,
+    "estimated_seconds": pl.Float64,
+}  # fmt: skip
+
+
+def status_table(dataset: Dataset, pipeline: Pipeline) -> pl.DataFrame:
+    """One row per step of a pipeline, the tracks first."""
+    return status_of_run(DatasetRun(dataset, [pipeline]))
+
+
+def status_of_run(run: DatasetRun) -> pl.DataFrame:
+    """One row per step of every pipeline of a run, the tracks first."""
+    rows = [_tracks_row(run)]
+    for name, evaluation in run.evaluations.items():
+        rows += [_status_row(evaluation, name, step) for step in evaluation.bound.steps]
+    return pl.DataFrame(rows, schema=STATUS_SCHEMA)
+
+
+def plan_table(dataset: Dataset, pipeline: Pipeline) -> pl.DataFrame:
+    """What a run of the pipeline would compute."""
+    return plan_of_run(DatasetRun(dataset, [pipeline]))
+
+
+def plan_of_run(run: DatasetRun) -> pl.DataFrame:
+    """What a run would compute, per step, the tracks first."""
+    rows = [_plan_row("", TRACKS, run.track_keys(), run.tracks.statuses, None)]
+    for name, evaluation in run.evaluations.items():
+        for step in run.steps_of(evaluation.bound):
+            bound = evaluation.bound.steps[step]
+            model = evaluation.model(step) if bound.is_fitted or bound.is_callback else None
+            keys = [] if bound.is_callback else run.keys_of(name, step)
+            rows.append(_plan_row(name, step, keys, evaluation.entries(step), model))
+    return pl.DataFrame(rows, schema=PLAN_SCHEMA)
+
+
+def reasons_text(statuses: Iterable[EntryStatus]) -> str:
+    """Reasons of what is not done, the most frequent first: ``input: tracks (3), new (1)``."""
+    counted = Counter(s.reason for s in statuses if s.state not in DONE and s.reason)
+    return ", ".join(f"{reason} ({count})" for reason, count in counted.most_common())
+
+
+def _tracks_row(run: DatasetRun) -> dict[str, Any]:
+    statuses = list(run.tracks.statuses.values())
+    row = _counts(statuses) | _latest(statuses)
+    reason = reasons_text(statuses)
+    if run.tracks.vanished:
+        gone = f"source vanished ({len(run.tracks.vanished)})"
+        reason = f"{reason}, {gone}" if reason else gone
+    return row | {
+        "pipeline": "", "step": TRACKS, "kind": "tracks", "feature": TRACKS,
+        "run_id": run.tracks.run_id, "model": "", "reason": reason,
+        "state": step_state(s.state for s in statuses),
+    }  # fmt: skip
+
+
+def _status_row(evaluation: Evaluation, pipeline: str, step: str) -> dict[str, Any]:
+    bound = evaluation.bound.steps[step]
+    units = evaluation.units(step)
+    model = units.get(MODEL)
+    entries = [status for key, status in units.items() if key != MODEL]
+    counted = [model] if bound.is_callback and model is not None else entries
+    states = [status.state for status in units.values()]
+    if bound.is_fitted and entries:
+        # A fit never is "empty", and its state is told apart in its own column.
+        states = [s.state for s in entries]
+        if model is not None and model.state not in DONE:
+            states.append(model.state)
+    kind = "callback" if bound.is_callback else ("fitted" if bound.is_fitted else "per entry")
+    return (
+        _counts(counted)
+        | _latest(list(units.values()))
+        | {
+            "pipeline": pipeline, "step": step, "kind": kind, "feature": bound.feature_name,
+            "run_id": bound.run_id, "state": step_state(states),
+            "model": model.state if model is not None and bound.is_fitted else "",
+            "reason": reasons_text(units.values()),
+        }
+    )  # fmt: skip
+
+
+def _counts(statuses: Sequence[EntryStatus]) -> dict[str, int]:
+    counted = Counter(status.state for status in statuses)
+    names = ("fresh", "stale", "missing", "failed", "blocked", "empty")
+    return {f"n_{name}": counted[name] for name in names} | {  # type: ignore[index]
+        "n_target": len(statuses)
+    }
+
+
+def _latest(statuses: Sequence[EntryStatus]) -> dict[str, Any]:
+    times: list[datetime] = [s.head.updated_at for s in statuses if s.head is not None]
+    stored = {s.result.output_sha256: s.result.bytes for s in statuses if s.result is not None}
+    return {"modified": max(times, default=None), "bytes": sum(stored.values())}
+
+
+def _plan_row(
+    pipeline: str,
+    step: str,
+    keys: Sequence[str],
+    statuses: Any,
+    model: EntryStatus | None,
+) -> dict[str, Any]:
+    asked = [statuses[key] for key in keys]
+    todo = [s for s in asked if s.state not in DONE and s.state != "blocked"]
+    fits = model is not None and model.state not in DONE and model.state != "blocked"
+    told = [*todo, model] if fits and model is not None else todo
+    return {
+        "pipeline": pipeline,
+        "step": step,
+        "n_target": len(asked),
+        "n_fresh": sum(s.state in DONE for s in asked),
+        "n_to_compute": len(todo),
+        "fit": fits,
+        "upper_bound": any(s.reason.startswith("upstream") for s in told),
+        "reasons": reasons_text(told),
+        "estimated_seconds": _estimate(asked, len(todo)),
+    }
+
+
+def _estimate(statuses: Sequence[EntryStatus], count: int) -> float | None:
+    """Median of the recorded seconds per entry, times the number of entries; None when unknown."""
+    past = [s.head.seconds for s in statuses if s.head is not None and s.head.seconds]
+    return round(statistics.median(past) * count, 3) if past else None

@@ -1,0 +1,109 @@
+"""Results of steps as people use them: named, counted, read when asked for."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import polars as pl
+from pydantic import PrivateAttr
+
+from mosaic_dagster.errors import EntryNotFoundError
+from mosaic_dagster.features import Result
+from mosaic_dagster.keys import EntryKey
+from mosaic_dagster.pipeline.staleness import MODEL
+from mosaic_dagster.pipeline.status import DONE
+from mosaic_dagster.pipeline.steps import TRACKS
+from mosaic_dagster.store.codecs import read_table
+
+if TYPE_CHECKING:
+    from mosaic_dagster.pipeline.staleness import Evaluation
+
+
+class StepResult(Result):
+    """What a step made: a reference to its run, with the tables behind it.
+
+    Attributes
+    ----------
+    counts
+        Number of entries by state.
+    """
+
+    counts: Mapping[str, int]
+    _evaluation: Evaluation = PrivateAttr()
+    _step: str = PrivateAttr()
+
+    @classmethod
+    def of(cls, evaluation: Evaluation, step: str) -> StepResult:
+        """The result of a step as the evaluation knows it."""
+        counts: dict[str, int] = {}
+        for status in evaluation.entries(step).values():
+            counts[status.state] = counts.get(status.state, 0) + 1
+        bound = evaluation.bound.steps.get(step)
+        result = cls(
+            feature=TRACKS if bound is None else bound.feature_name,
+            run_id=TRACKS if bound is None else bound.run_id,
+            counts=counts,
+        )
+        result._evaluation = evaluation
+        result._step = step
+        return result
+
+    def keys(self) -> list[EntryKey]:
+        """Entries whose table is there, those without rows included."""
+        entries = self._evaluation.entries(self._step)
+        return [EntryKey.parse(key) for key, status in entries.items() if status.state in DONE]
+
+    def table(self, key: EntryKey | str) -> pl.DataFrame:
+        """Read the table of one entry.
+
+        Raises
+        ------
+        EntryNotFoundError
+            There is no table for this entry; says in which state it is.
+        """
+        status = self._evaluation.entries(self._step).get(str(key))
+        if status is None:
+            known = [str(k) for k in self.keys()]
+            near = difflib.get_close_matches(str(key), known, n=1)
+            msg = f"Step {self._step!r} knows no entry {str(key)!r}."
+            raise EntryNotFoundError(msg, f"Did you mean {near[0]!r}?" if near else "")
+        if status.state not in DONE or status.result is None:
+            msg = f"Entry {str(key)!r} of step {self._step!r} is {status.state}: {status.reason}."
+            raise EntryNotFoundError(msg, "Run the pipeline first.")
+        digest = status.result.output_sha256
+        assert digest is not None
+        return read_table(self._evaluation.snapshot.dataset.objects.path(digest, status.result.ext))
+
+    def tables(self) -> Iterator[tuple[EntryKey, pl.DataFrame]]:
+        """Every entry with its table, read one at a time."""
+        for key in self.keys():
+            yield key, self.table(key)
+
+    def artifact(self, name: str) -> Path:
+        """Path of a file of the fitted state.
+
+        Raises
+        ------
+        EntryNotFoundError
+            The step is not fitted, or its state has no such file.
+        """
+        members = self.artifacts()
+        if name not in members:
+            msg = f"The state of step {self._step!r} has no file {name!r}."
+            raise EntryNotFoundError(msg, f"Its files are: {', '.join(members) or 'none'}.")
+        return members[name]
+
+    def artifacts(self) -> dict[str, Path]:
+        """Files of the fitted state by name; empty when the step has none."""
+        bound = self._evaluation.bound.steps.get(self._step)
+        if bound is None or not (bound.is_fitted or bound.is_callback):
+            return {}
+        status = self._evaluation.units(self._step)[MODEL]
+        if status.result is None or status.result.output_sha256 is None:
+            return {}
+        objects = self._evaluation.snapshot.dataset.objects
+        members = self._evaluation.snapshot.state_members(status.result.output_sha256)
+        return {n: objects.path(sha, n.rpartition(".")[2]) for n, sha in members.items()}

@@ -1,0 +1,371 @@
+"""One run over a dataset: its steps in order, each as a stream that is drawn by someone else.
+
+    steps    select -> evaluate -> stream of chunks     (here)
+    drawing  for each chunk: commit, then announce      (Pipeline.run, or Dagster's IO manager)
+
+The run keeps what it knows about the dataset, so that a step sees what the steps above it have
+just made without asking the database again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from mosaic_dagster.dataset import Dataset
+from mosaic_dagster.hashing import canonical_json
+from mosaic_dagster.pipeline.binding import BoundPipeline, BoundStep
+from mosaic_dagster.pipeline.callbacks import run_callback
+from mosaic_dagster.pipeline.compute import Chunk, adopt, compute_entries, to_make
+from mosaic_dagster.pipeline.engine import Engine
+from mosaic_dagster.pipeline.fitting import excluded_note, fit_state
+from mosaic_dagster.pipeline.reasons import declared_params
+from mosaic_dagster.pipeline.report import MODEL_LABEL, RunReport, StepReport
+from mosaic_dagster.pipeline.snapshot import Snapshot
+from mosaic_dagster.pipeline.staleness import MODEL, Evaluation
+from mosaic_dagster.pipeline.status import DONE, EntryStatus
+from mosaic_dagster.pipeline.steps import TRACKS
+from mosaic_dagster.pipeline.tracks import TracksState, compute_tracks
+from mosaic_dagster.pipeline.work import FeatureJob, Table, Task
+from mosaic_dagster.store import Outcome, RunRow
+
+if TYPE_CHECKING:
+    from mosaic_dagster.pipeline.pipeline import Pipeline
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What a run is asked for; None means everything.
+
+    Attributes
+    ----------
+    steps
+        Per pipeline name, the steps that this run makes.
+    keys
+        Entries of partitioned steps.
+    tracks
+        Whether the run makes tracks.
+    forced
+        Per pipeline name, steps that are made even when they are up to date.
+    """
+
+    steps: Mapping[str, Collection[str]] | None = None
+    keys: Collection[str] | None = None
+    tracks: bool = True
+    forced: Mapping[str, Collection[str]] = field(default_factory=dict)
+
+
+@dataclass
+class StepStream:
+    """A step's chunks, still to be drawn, and the report that fills while they are."""
+
+    pipeline: str
+    step: str
+    chunks: Iterator[Chunk]
+    report: StepReport
+    total: int
+    starts: RunRow | None = None
+    begun: float = field(default_factory=time.monotonic)
+
+
+class DatasetRun:
+    """A run over one dataset and some of its pipelines.
+
+    Parameters
+    ----------
+    dataset
+        The dataset.
+    pipelines
+        The pipelines that may take part.
+    engine
+        Where entries are computed.
+    selection
+        What is asked for.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        pipelines: Sequence[Pipeline],
+        engine: Engine | None = None,
+        selection: Selection | None = None,
+    ) -> None:
+        self.dataset = dataset
+        self.engine = engine or Engine()
+        self.selection = selection or Selection()
+        names = ["", *(pipeline.name for pipeline in pipelines)]
+        self.snapshot = Snapshot.take(dataset, names)
+        self.tracks = TracksState.read(
+            dataset, self.snapshot, pinned=not self.selection.tracks
+        )
+        self.evaluations: dict[str, Evaluation] = {}
+        for pipeline in pipelines:
+            bound = pipeline.bind(dataset, self.tracks.keys)
+            self.evaluations[pipeline.name] = Evaluation(
+                bound,
+                self.snapshot,
+                self.tracks.statuses,
+                pinned=set(bound.steps) - set(self.steps_of(bound)),
+                forced=self.selection.forced.get(pipeline.name, ()),
+            )
+        self.reports: dict[tuple[str, str], StepReport] = {}
+
+    # What is asked for.
+
+    def steps_of(self, bound: BoundPipeline) -> list[str]:
+        """Steps of a pipeline that this run makes, in order."""
+        if self.selection.steps is None:
+            return list(bound.steps)
+        asked = self.selection.steps.get(bound.name, ())
+        return [name for name in bound.steps if name in asked]
+
+    def keys_of(self, pipeline: str, step: str) -> list[str]:
+        """Entries of a step that this run makes.
+
+        A selection of entries does not hold above a fit that is out of date: the fit sees its
+        whole scope, so that scope is made.
+        """
+        evaluation = self.evaluations[pipeline]
+        scope = evaluation.bound.entries
+        if self.selection.keys is None or self._is_above_stale_fit(evaluation, step):
+            return list(scope)
+        return [key for key in scope if key in self.selection.keys]
+
+    def track_keys(self) -> list[str]:
+        """Entries whose tracks this run makes."""
+        chosen = self.selection.keys
+        keys = {key for key in self.tracks.keys if chosen is None or key in chosen}
+        for evaluation in self.evaluations.values():
+            if chosen is not None and self._is_above_stale_fit(evaluation, TRACKS):
+                keys |= set(evaluation.bound.entries)
+        return [key for key in self.tracks.keys if key in keys]
+
+    def _is_above_stale_fit(self, evaluation: Evaluation, step: str) -> bool:
+        graph, bound = evaluation.bound.graph, evaluation.bound
+        for name in self.steps_of(bound):
+            other = bound.steps[name]
+            needs = TRACKS in self._needed_by(bound, name) if step == TRACKS else (
+                name != step and step in graph.above([name])
+            )
+            whole = other.fits_on_entries or other.is_callback
+            if whole and needs and evaluation.model(name).state not in DONE:
+                return True
+        return False
+
+    @staticmethod
+    def _needed_by(bound: BoundPipeline, name: str) -> set[str]:
+        return {up for step in bound.graph.above([name]) for up in bound.graph.upstream[step]}
+
+    # Streams.
+
+    def streams(self) -> Iterator[StepStream]:
+        """Every stream of the run, in an order in which each finds its inputs made."""
+        if self.selection.tracks:
+            yield self.tracks_stream()
+        for name, evaluation in self.evaluations.items():
+            for step in self.steps_of(evaluation.bound):
+                yield from self.step_streams(name, step)
+
+    def step_streams(self, pipeline: str, step: str) -> Iterator[StepStream]:
+        """A step's fit, if it has one, then its entries."""
+        bound = self.evaluations[pipeline].bound.steps[step]
+        if bound.is_fitted or bound.is_callback:
+            yield self.fit_stream(pipeline, step)
+        if not bound.is_callback:
+            yield self.entry_stream(pipeline, step)
+
+    def tracks_stream(self) -> StepStream:
+        """Read the recordings that are new or changed."""
+        report = self._report("", TRACKS)
+        keys = self.track_keys()
+        chunks = compute_tracks(self.tracks, keys, self.engine, report)
+        return StepStream("", TRACKS, chunks, report, len(keys), self.tracks.run_start())
+
+    def entry_stream(self, pipeline: str, step: str) -> StepStream:
+        """Compute the entries of a step that are not up to date."""
+        evaluation = self.evaluations[pipeline]
+        bound = evaluation.bound.steps[step]
+        report = self._report(pipeline, step)
+        keys = self.keys_of(pipeline, step)
+        chunks = self._entry_chunks(evaluation, bound, keys, report)
+        return StepStream(pipeline, step, chunks, report, len(keys), run_start(bound))
+
+    def fit_stream(self, pipeline: str, step: str) -> StepStream:
+        """Fit a step, or run a callback, unless its result is there."""
+        evaluation = self.evaluations[pipeline]
+        bound = evaluation.bound.steps[step]
+        report = self._report(pipeline, step if bound.is_callback else f"{step}/model")
+        chunks = self._fit_chunks(evaluation, bound, report)
+        return StepStream(pipeline, step, chunks, report, 1, run_start(bound))
+
+    def _entry_chunks(
+        self, evaluation: Evaluation, step: BoundStep, keys: Sequence[str], report: StepReport
+    ) -> Iterator[Chunk]:
+        statuses = evaluation.entries(step.name)
+        pipeline = evaluation.bound.name
+        reused = [adopt(step, pipeline, k, statuses[k]) for k in keys if statuses[k].state in DONE]
+        if reused:
+            yield Chunk(reused=tuple(reused))
+        for key in keys:
+            status = statuses[key]
+            if status.state not in DONE and not status.is_computable:
+                report.blocked[key] = status.reason or status.state
+        todo = [key for key in keys if statuses[key].is_computable]
+        if not todo:
+            return
+        model = evaluation.model(step.name) if step.is_fitted else None
+        job = self._job(evaluation, step, model)
+        tasks = [_task(to_make(step, pipeline, k, statuses[k]), statuses[k]) for k in todo]
+        if step.feature_cls.passthrough and len(step.inputs) == 1 and step.frames == (None, None):
+            yield Chunk(made=tuple(self._passed_through(evaluation, step, t) for t in tasks))
+        else:
+            yield from compute_entries(job, tasks, self.engine)
+
+    def _passed_through(self, evaluation: Evaluation, step: BoundStep, task: Task) -> Outcome:
+        """The input's own object as the result: nothing is stored twice."""
+        source = evaluation.entries(step.inputs[0])[task.outcome.key].result
+        assert source is not None
+        state = "fresh" if source.rows else "empty"
+        return replace(
+            task.outcome, state=state, output_sha256=source.output_sha256, ext=source.ext,
+            rows=source.rows, bytes=source.bytes,
+        )  # fmt: skip
+
+    def _fit_chunks(
+        self, evaluation: Evaluation, step: BoundStep, report: StepReport
+    ) -> Iterator[Chunk]:
+        status = evaluation.model(step.name)
+        pipeline = evaluation.bound.name
+        always = step.is_callback and getattr(step.step, "always", False)
+        if status.state in DONE and not always:
+            yield Chunk(reused=(adopt(step, pipeline, MODEL, status),))
+        elif status.action_key is None:
+            report.blocked[MODEL_LABEL] = status.reason or status.state
+        else:
+            outcome = to_make(step, pipeline, MODEL, status)
+            if step.is_callback:
+                record = run_callback(self.dataset, evaluation, step, outcome)
+            else:
+                used, excluded = evaluation.usable(step) if step.fits_on_entries else ([], [])
+                if excluded:
+                    report.notes.append(excluded_note(excluded))
+                inputs = {key: self._input_tables(evaluation, step, key) for key in used}
+                job = self._job(evaluation, step, None)
+                record = fit_state(job, outcome, inputs, step.options.fit_threads)
+            yield Chunk(made=(record.outcome,), computing=record.computing)
+
+    def _input_tables(
+        self, evaluation: Evaluation, step: BoundStep, key: str
+    ) -> tuple[Table, ...]:
+        tables = []
+        for name in step.inputs:
+            result = evaluation.entries(name)[key].result
+            assert result is not None
+            assert result.output_sha256 is not None
+            tables.append((result.output_sha256, result.ext))
+        return tuple(tables)
+
+    def _job(
+        self, evaluation: Evaluation, step: BoundStep, model: EntryStatus | None
+    ) -> FeatureJob:
+        state = None
+        if model is not None:
+            assert model.result is not None
+            assert model.result.output_sha256 is not None
+            state = self.snapshot.state_members(model.result.output_sha256)
+        artifacts = {}
+        for item in evaluation.artifacts(step):
+            name = item.role.removeprefix("param:")
+            reference = step.references[name]
+            assert reference.artifact is not None
+            artifacts[name] = (item.sha256, reference.artifact.rpartition(".")[2])
+        assert step.params is not None
+        return FeatureJob(
+            identity=f"{step.declaration}:{model.action_key if model else ''}",
+            objects=self.dataset.objects.root,
+            feature_cls=step.feature_cls,
+            inputs=tuple(step.checked_inputs),
+            params=step.params,
+            state=state,
+            artifacts=artifacts,
+            input_names=step.inputs,
+            frames=step.frames,
+        )
+
+    # Taking in what was drawn.
+
+    def commit(self, stream: StepStream, chunk: Chunk) -> None:
+        """Write a chunk to the registry and take it into account for everything below."""
+        if stream.step == TRACKS and not stream.pipeline:
+            adopted = self.tracks.needing_adoption(chunk.reused)
+        else:
+            units = self.evaluations[stream.pipeline].units(stream.step)
+            adopted = [o.key for o in chunk.reused if units[o.key].needs_adoption]
+        taken = set(adopted)
+        written = [*chunk.made, *(o for o in chunk.reused if o.key in taken)]
+        if written:
+            registry = self.dataset.registry
+            with registry.session():
+                if stream.starts is not None:
+                    registry.start_runs([stream.starts])
+                    stream.starts = None
+                registry.commit(written)
+                if stream.step == TRACKS and not stream.pipeline:
+                    self.tracks.commit(written)
+            self._take_in(stream, written)
+        stream.report.add(chunk.outcomes, adopted)
+        stream.report.computing += chunk.computing
+
+    def _take_in(self, stream: StepStream, written: Sequence[Outcome]) -> None:
+        if stream.step == TRACKS and not stream.pipeline:
+            self.tracks.record(written)
+            for evaluation in self.evaluations.values():
+                evaluation.retrack(self.tracks.statuses)
+        else:
+            self.evaluations[stream.pipeline].record(stream.step, written)
+
+    def finish(self, stream: StepStream) -> None:
+        """Close a stream: its attempt in the registry ends as finished or failed."""
+        stream.report.elapsed += time.monotonic() - stream.begun
+        if stream.starts is None and (run_id := self._run_id(stream)):
+            status = "finished" if stream.report.is_good else "failed"
+            self.dataset.registry.finish_runs([(run_id, status)])
+
+    def _run_id(self, stream: StepStream) -> str:
+        if not stream.pipeline:
+            return self.tracks.run_id
+        return self.evaluations[stream.pipeline].bound.steps[stream.step].run_id
+
+    def report(self, pipeline: str | None = None) -> RunReport:
+        """What was done, for one pipeline (with the tracks it reads) or for all."""
+        return RunReport(
+            [r for (name, _), r in self.reports.items() if pipeline in (None, name) or not name]
+        )
+
+    def _report(self, pipeline: str, step: str) -> StepReport:
+        return self.reports.setdefault((pipeline, step), StepReport(pipeline, step))
+
+
+def run_start(step: BoundStep) -> RunRow:
+    """The registry's row for an attempt at a step."""
+    return RunRow(
+        run_id=step.run_id,
+        feature=step.feature_name,
+        version=step.version,
+        params_hash=step.declaration,
+        params_json=declared_params(step),
+        inputs_json=canonical_json(step.upstream()),
+    )
+
+
+def _task(outcome: Outcome, status: EntryStatus) -> Task:
+    inputs, lookups = [], []
+    for item in status.inputs:
+        kind, _, rest = item.role.partition(":")
+        if kind == "input":
+            inputs.append((item.sha256, "parquet"))
+        elif kind == "lookup":
+            lookups.append((rest, (item.sha256, "parquet")))
+    return Task(outcome, tuple(inputs), tuple(lookups))

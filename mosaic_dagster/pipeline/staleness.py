@@ -1,0 +1,335 @@
+"""Which entries of which steps are out of date, and why.
+
+An entry is fresh when the registry has a result under the action key it would have now and the
+result's object exists. Steps are looked at from the top: a key can be known only when everything
+above it is made, so below something stale the answer is an upper bound (*upstream*).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from mosaic_dagster.pipeline.binding import BoundPipeline, BoundStep, match_artifact
+from mosaic_dagster.pipeline.identity import entry_key, fit_key
+from mosaic_dagster.pipeline.reasons import explain_stale
+from mosaic_dagster.pipeline.snapshot import Snapshot
+from mosaic_dagster.pipeline.status import (
+    DONE,
+    PENDING,
+    STOPPED,
+    EntryStatus,
+    result_of,
+    status_of,
+)
+from mosaic_dagster.pipeline.steps import TRACKS
+from mosaic_dagster.store import Dependency, Head, Outcome, StoredResult
+
+MODEL = ""
+"""Key of a step's fitted state, beside the keys of its entries."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    """A status whose action key is known but not yet looked up."""
+
+    action_key: str
+    inputs: tuple[Dependency, ...]
+
+
+class Evaluation:
+    """States of every step of a bound pipeline, worked out on demand and kept up to date.
+
+    Parameters
+    ----------
+    bound
+        The pipeline on its dataset.
+    snapshot
+        What is recorded.
+    tracks
+        State of the tracks of each entry.
+    pinned
+        Steps that this run does not make: what is recorded for them counts as it is.
+    forced
+        Steps that count as stale until they are recorded again.
+    """
+
+    def __init__(
+        self,
+        bound: BoundPipeline,
+        snapshot: Snapshot,
+        tracks: Mapping[str, EntryStatus],
+        *,
+        pinned: Iterable[str] = (),
+        forced: Iterable[str] = (),
+    ) -> None:
+        self.bound = bound
+        self.snapshot = snapshot
+        self.tracks = tracks
+        self.pinned = frozenset(pinned)
+        overwritten = {name for name, step in bound.steps.items() if step.options.overwrite}
+        self.forced = frozenset(forced) | overwritten
+        self._entries: dict[str, dict[str, EntryStatus]] = {}
+        self._models: dict[str, EntryStatus] = {}
+        self._recorded: dict[str, dict[str, EntryStatus]] = {}
+
+    # Asking.
+
+    def entries(self, name: str) -> Mapping[str, EntryStatus]:
+        """State of each entry in scope; empty for a callback, which has no entries."""
+        if name == TRACKS:
+            return self.tracks
+        if name not in self._entries:
+            self._entries[name] = self._evaluate_entries(self.bound.steps[name])
+        return self._entries[name]
+
+    def model(self, name: str) -> EntryStatus:
+        """State of a step's fitted state, or of a callback."""
+        if name not in self._models:
+            self._models[name] = self._evaluate_model(self.bound.steps[name])
+        return self._models[name]
+
+    def units(self, name: str) -> dict[str, EntryStatus]:
+        """Everything a step makes: its fitted state under ``""``, and its entries."""
+        step = self.bound.steps[name]
+        units = {MODEL: self.model(name)} if step.is_fitted or step.is_callback else {}
+        return units | dict(self.entries(name))
+
+    def usable(self, step: BoundStep) -> tuple[list[str], list[str]]:
+        """Entries of the scope that a fit sees, and those that it leaves out."""
+        used, excluded = [], []
+        for key in self.bound.entries:
+            states = {up[key].state for up in self._inputs_of(step)}
+            if states == {"fresh"}:
+                used.append(key)
+            elif states & STOPPED:
+                excluded.append(key)
+        return used, excluded
+
+    def artifacts(self, step: BoundStep) -> tuple[Dependency, ...]:
+        """The files that a step's parameters refer to; empty while one is not made yet."""
+        return self._artifacts(step)[0]
+
+    # Telling.
+
+    def record(self, name: str, outcomes: Iterable[Outcome]) -> None:
+        """Take in what was just made, adopted or failed; everything below is asked anew."""
+        recorded = self._recorded.setdefault(name, {})
+        for outcome in outcomes:
+            recorded[outcome.key] = status_of(outcome)
+        for below in self.bound.graph.below([name]):
+            self._entries.pop(below, None)
+            self._models.pop(below, None)
+
+    def retrack(self, tracks: Mapping[str, EntryStatus]) -> None:
+        """Take in new states of the tracks."""
+        self.tracks = tracks
+        self._entries.clear()
+        self._models.clear()
+
+    # Working it out.
+
+    def _inputs_of(self, step: BoundStep) -> list[Mapping[str, EntryStatus]]:
+        return [self.entries(name) for name in step.inputs]
+
+    def _evaluate_entries(self, step: BoundStep) -> dict[str, EntryStatus]:
+        if step.is_callback:
+            return {}
+        recorded = self._recorded.get(step.name, {})
+        if step.name in self.pinned:
+            return self._as_recorded(step, self.bound.entries)
+        shared, stop = self._shared_inputs(step)
+        lookups = [
+            (f"lookup:{name}", self.entries(ref.step))
+            for name, ref in step.references.items()
+            if ref.artifact is None
+        ]
+        ups = [(f"input:{i}", up) for i, up in enumerate(self._inputs_of(step))] + lookups
+        found: dict[str, EntryStatus] = {}
+        ready: dict[str, _Ready] = {}
+        heads = self.snapshot.of_step(self.bound.name, step.name)
+        for key in self.bound.entries:
+            if key in recorded:
+                found[key] = recorded[key]
+                continue
+            statuses = [(role, up[key]) for role, up in ups]
+            waiting = stop or _waiting(step, statuses)
+            if waiting is not None:
+                found[key] = _not_ready(waiting, heads.get(key))
+                continue
+            inputs = (*_dependencies(statuses), *shared)
+            pairs = [(item.role, item.sha256) for item in inputs]
+            ready[key] = _Ready(entry_key(step.declaration, key, pairs), inputs)
+        found |= self._look_up(step, ready)
+        return {key: found[key] for key in self.bound.entries}
+
+    def _shared_inputs(self, step: BoundStep) -> tuple[tuple[Dependency, ...], EntryStatus | None]:
+        """What every entry needs: artifacts and the fitted state, or what keeps them away."""
+        references, waiting = self._artifacts(step)
+        if waiting is not None or not step.is_fitted:
+            return references, waiting
+        model = self.model(step.name)
+        if model.state not in DONE:
+            return (), _passed_on(model, f"{step.name}'s fit")
+        assert model.result is not None
+        assert model.result.output_sha256 is not None
+        # The state stands for what it was fitted on, so the artifacts need not count again.
+        state = Dependency("state", model.result.output_sha256, model.action_key)
+        return (state,), None
+
+    def _artifacts(self, step: BoundStep) -> tuple[tuple[Dependency, ...], EntryStatus | None]:
+        found = []
+        for name, reference in step.references.items():
+            if reference.artifact is None:
+                continue
+            model = self.model(reference.step)
+            if model.state not in DONE:
+                return (), _passed_on(model, reference.step)
+            assert model.result is not None
+            assert model.result.output_sha256 is not None
+            members = self.snapshot.state_members(model.result.output_sha256)
+            member = match_artifact(reference.step, reference.artifact, members)
+            found.append(Dependency(f"param:{name}", members[member], model.action_key))
+        return tuple(found), None
+
+    def _evaluate_model(self, step: BoundStep) -> EntryStatus:
+        recorded = self._recorded.get(step.name, {})
+        if MODEL in recorded:
+            return recorded[MODEL]
+        if step.name in self.pinned:
+            return self._as_recorded(step, [MODEL])[MODEL]
+        head = self.snapshot.of_step(self.bound.name, step.name).get(MODEL)
+        references, waiting = self._artifacts(step)
+        if waiting is None and (step.fits_on_entries or step.is_callback):
+            waiting = self._waiting_for_entries(step)
+        if waiting is not None:
+            return _not_ready(waiting, head)
+        on_entries = step.fits_on_entries or step.is_callback
+        used = self.usable(step)[0] if on_entries else []
+        ups = self._inputs_of(step) if used else []
+        inputs: list[Dependency] = list(references)
+        fitted_on = []
+        for key in used:
+            statuses = [(f"input:{i}/{key}", up[key]) for i, up in enumerate(ups)]
+            entry = _dependencies(statuses)
+            inputs += entry
+            fitted_on.append((key, [item.sha256 for item in entry]))
+        scoped = not step.is_callback and step.feature_cls.scope_dependent
+        key = fit_key(
+            step.fit_declaration,
+            [(item.role, item.sha256) for item in references],
+            fitted_on,
+            self.bound.entries if scoped else None,
+        )
+        return self._look_up(step, {MODEL: _Ready(key, tuple(inputs))})[MODEL]
+
+    def _waiting_for_entries(self, step: BoundStep) -> EntryStatus | None:
+        """What keeps a fit on entries from starting, if anything does."""
+        ups = list(zip(step.inputs, self._inputs_of(step), strict=True))
+        for key in self.bound.entries:
+            for name, up in ups:
+                if up[key].state in PENDING:
+                    return EntryStatus(up[key].state, name)
+        used, excluded = self.usable(step)
+        if excluded and (step.options.require_complete or not used):
+            return EntryStatus("blocked", f"{len(excluded)} entries above it failed")
+        return None
+
+    def _look_up(self, step: BoundStep, ready: Mapping[str, _Ready]) -> dict[str, EntryStatus]:
+        heads = self.snapshot.of_step(self.bound.name, step.name)
+        unknown = [
+            item.action_key
+            for key, item in ready.items()
+            if key not in heads or heads[key].action_key != item.action_key
+        ]
+        results: dict[str, StoredResult] = dict(self.snapshot.find_results(unknown))
+        for head in heads.values():
+            if head.output_sha256 is not None:
+                results.setdefault(head.action_key, result_of(head))
+        wanted = (results[item.action_key] for item in ready.values() if item.action_key in results)
+        present = self.snapshot.present(wanted)
+        forced = step.name in self.forced
+        found = {
+            key: _decide(item, results.get(item.action_key), present, heads.get(key), forced)
+            for key, item in ready.items()
+        }
+        return explain_stale(step, found, self.snapshot)
+
+    def _as_recorded(self, step: BoundStep, keys: Iterable[str]) -> dict[str, EntryStatus]:
+        heads = self.snapshot.of_step(self.bound.name, step.name)
+        results = {key: result_of(head) for key, head in heads.items() if head.output_sha256}
+        present = self.snapshot.present(results.values())
+        found = {}
+        for key in keys:
+            head, result = heads.get(key), results.get(key)
+            if head is None:
+                found[key] = EntryStatus("missing", "new")
+            elif head.state == "failed":
+                found[key] = EntryStatus("failed", "failed before", head.action_key, head=head)
+            elif result is None or result.output_sha256 not in present:
+                found[key] = EntryStatus("missing", "object missing", head.action_key, head=head)
+            else:
+                state = "fresh" if result.rows or key == MODEL else "empty"
+                found[key] = EntryStatus(state, "", head.action_key, result, head=head)
+        return found
+
+
+def _decide(
+    ready: _Ready, result: StoredResult | None, present: set[str], head: Head | None, forced: bool
+) -> EntryStatus:
+    status = EntryStatus("missing", "new", ready.action_key, None, ready.inputs, head)
+    if result is not None and result.output_sha256 in present:
+        if forced:
+            return replace(status, state="stale", reason="forced")
+        state = "fresh" if result.rows or result.key == MODEL else "empty"
+        return replace(status, state=state, reason="", result=result)
+    if result is not None:
+        return replace(status, state="stale", reason="object missing")
+    if head is None:
+        return status
+    if head.action_key == ready.action_key:
+        if head.state == "failed":
+            return replace(status, state="failed", reason="failed before")
+        return replace(status, state="stale", reason="object missing")
+    return replace(status, state="stale", reason="input")
+
+
+def _dependencies(statuses: Iterable[tuple[str, EntryStatus]]) -> tuple[Dependency, ...]:
+    found = []
+    for role, status in statuses:
+        assert status.result is not None
+        assert status.result.output_sha256 is not None
+        found.append(Dependency(role, status.result.output_sha256, status.action_key))
+    return tuple(found)
+
+
+def _waiting(step: BoundStep, statuses: list[tuple[str, EntryStatus]]) -> EntryStatus | None:
+    """The status of the first input that is not there; a stopped one counts before a late one."""
+    late = None
+    for (_, status), name in zip(statuses, [*step.inputs, *_lookup_names(step)], strict=True):
+        if status.state in STOPPED:
+            return _passed_on(status, name)
+        if status.state in PENDING and late is None:
+            late = _passed_on(status, name)
+    return late
+
+
+def _lookup_names(step: BoundStep) -> list[str]:
+    return [ref.step for ref in step.references.values() if ref.artifact is None]
+
+
+def _passed_on(status: EntryStatus, name: str) -> EntryStatus:
+    """What a status above means below it, named after the step it comes from."""
+    if status.state == "blocked":
+        return EntryStatus("blocked", status.reason)
+    if status.state == "failed":
+        return EntryStatus("blocked", f"{name} failed")
+    return EntryStatus(status.state, name)
+
+
+def _not_ready(waiting: EntryStatus, head: Head | None) -> EntryStatus:
+    if waiting.state == "blocked":
+        return EntryStatus("blocked", waiting.reason, head=head)
+    if head is None or head.state == "failed":
+        return EntryStatus("missing", f"upstream: {waiting.reason}", head=head)
+    return EntryStatus("stale", f"upstream: {waiting.reason}", head=head)

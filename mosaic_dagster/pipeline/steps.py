@@ -1,0 +1,216 @@
+"""The steps a pipeline is declared with: what is computed, from what, with which parameters."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from mosaic_dagster.errors import PipelineDefinitionError
+from mosaic_dagster.features import Feature, Params, StepRef, get_feature
+from mosaic_dagster.store import StepOutput
+
+TRACKS = "tracks"
+"""Name of the step that every pipeline starts from."""
+
+_NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
+_RESERVED = frozenset({"model", "report", TRACKS, "labels", "dagster"})
+
+
+class RunOptions(BaseModel):
+    """How a step is run; all but ``overwrite`` are part of its identity.
+
+    Attributes
+    ----------
+    filter_start_frame, filter_end_frame
+        Only frames in ``[start, end)`` of the step's input are used.
+    filter_start_time, filter_end_time
+        The same in seconds; become frames by the dataset's fps.
+    fit_threads
+        Number of threads that a fit may use.
+    require_complete
+        Whether a fitted step refuses to fit while an entry of its scope is missing.
+    overwrite
+        Whether entries are computed even when a result is there.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    filter_start_frame: int | None = None
+    filter_end_frame: int | None = None
+    filter_start_time: float | None = None
+    filter_end_time: float | None = None
+    fit_threads: int = Field(default=1, ge=1)
+    require_complete: bool = False
+    overwrite: bool = False
+
+    @classmethod
+    def build(cls, step: str, *layers: Mapping[str, Any]) -> RunOptions:
+        """Merge options, later layers first; None removes a filter."""
+        merged: dict[str, Any] = {}
+        for layer in layers:
+            merged |= layer
+        try:
+            options = cls(**merged)
+        except ValidationError as error:
+            problems = "; ".join(
+                f"{'.'.join(map(str, p['loc']))}: {p['msg']}"
+                for p in error.errors(include_url=False)
+            )
+            msg = f"Step {step!r} has wrong run_kwargs: {problems}."
+            raise PipelineDefinitionError(msg, f"Known: {', '.join(cls.model_fields)}.") from error
+        for end in ("start", "end"):
+            frame, time = f"filter_{end}_frame", f"filter_{end}_time"
+            if getattr(options, frame) is not None and getattr(options, time) is not None:
+                msg = f"Step {step!r} gives both {frame} and {time}."
+                raise PipelineDefinitionError(msg, "Give one of them.")
+        return options
+
+
+@dataclass(frozen=True)
+class FeatureStep:
+    """A feature as a node of a pipeline.
+
+    Parameters
+    ----------
+    name
+        Name of the step in its pipeline.
+    feature
+        A feature class, or its name.
+    params
+        Parameters that differ from the defaults; a :class:`StepRef` refers to another step.
+    inputs
+        Names of the steps it reads, in order; empty means the tracks.
+    run_kwargs
+        See :class:`RunOptions`.
+    description
+        A sentence for people; by default the first line of the feature's docstring.
+    """
+
+    name: str
+    feature: type[Feature[Any]] | str
+    params: Mapping[str, Any] | Params | None = None
+    inputs: Sequence[str] = ()
+    run_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    description: str = ""
+
+    def __post_init__(self) -> None:
+        check_name(self.name, "step")
+        if isinstance(self.inputs, str):
+            msg = f"The inputs of step {self.name!r} are one text, not a list of names."
+            raise PipelineDefinitionError(msg, f"Write inputs=({self.inputs!r},).")
+
+    @property
+    def feature_cls(self) -> type[Feature[Any]]:
+        """The feature's class."""
+        return get_feature(self.feature) if isinstance(self.feature, str) else self.feature
+
+    @property
+    def checked_params(self) -> Params:
+        """The parameters as the feature's own class, checked."""
+        if isinstance(self.params, Params):
+            return self.params
+        return self.feature_cls.Params.from_overrides(self.params)
+
+    @property
+    def input_names(self) -> tuple[str, ...]:
+        """Names of the steps whose tables it reads."""
+        return tuple(self.inputs) or (TRACKS,)
+
+    def references(self) -> dict[str, StepRef]:
+        """Parameters that refer to other steps."""
+        references = self.checked_params.references()
+        return {name: ref for name, ref in references.items() if isinstance(ref, StepRef)}
+
+    def upstream(self) -> tuple[str, ...]:
+        """Every step it needs, inputs first."""
+        names = [*self.input_names, *(ref.step for ref in self.references().values())]
+        return tuple(dict.fromkeys(names))
+
+    @property
+    def summary(self) -> str:
+        """What the step does, in a sentence."""
+        return self.description or (inspect.getdoc(self.feature_cls) or "").partition("\n")[0]
+
+
+Callback = Callable[[Any, Mapping[str, Any]], StepOutput | None]
+"""``fn(dataset, results)``; ``results`` maps each input's name to its result."""
+
+
+@dataclass(frozen=True)
+class CallbackStep:
+    """Own code between or after features: pictures, tables, reports.
+
+    It runs when an input changed or its own source text did, else its earlier outputs stand.
+
+    Parameters
+    ----------
+    name
+        Name of the step in its pipeline.
+    fn
+        ``fn(dataset, results) -> StepOutput``; reads tables by ``results["step"].table(key)``.
+    inputs
+        Names of the steps it reads.
+    always
+        Whether it runs even when nothing changed.
+    description
+        A sentence for people; by default the first line of the function's docstring.
+    """
+
+    name: str
+    fn: Callback
+    inputs: Sequence[str] = ()
+    always: bool = False
+    description: str = ""
+
+    def __post_init__(self) -> None:
+        check_name(self.name, "step")
+
+    @property
+    def input_names(self) -> tuple[str, ...]:
+        """Names of the steps whose tables it reads."""
+        return tuple(self.inputs)
+
+    def upstream(self) -> tuple[str, ...]:
+        """Every step it needs."""
+        return self.input_names
+
+    @property
+    def version(self) -> str:
+        """Digest of the module that holds the function, so that an edit there is a new version."""
+        module = inspect.getmodule(self.fn)
+        try:
+            source = inspect.getsource(module if module is not None else self.fn)
+        except (OSError, TypeError):  # typed at a prompt: only the code itself is known
+            source = self.fn.__code__.co_code.hex() if hasattr(self.fn, "__code__") else repr(self.fn)
+        return hashlib.sha256(f"{self.fn.__qualname__}\n{source}".encode()).hexdigest()[:12]
+
+    @property
+    def summary(self) -> str:
+        """What the step does, in a sentence."""
+        return self.description or (inspect.getdoc(self.fn) or "").partition("\n")[0]
+
+
+Step = FeatureStep | CallbackStep
+
+
+def check_name(name: str, what: str) -> None:
+    """Refuse a name that could not be part of an asset key.
+
+    Raises
+    ------
+    PipelineDefinitionError
+        The name has other characters than allowed, or is reserved.
+    """
+    if name in _RESERVED:
+        msg = f"{name!r} cannot be the name of a {what}: it is reserved."
+        raise PipelineDefinitionError(msg, f"Reserved are {', '.join(sorted(_RESERVED))}.")
+    if not _NAME.fullmatch(name):
+        msg = f"{name!r} cannot be the name of a {what}."
+        raise PipelineDefinitionError(
+            msg, "Use lower-case letters, digits and single underscores, beginning with a letter."
+        )

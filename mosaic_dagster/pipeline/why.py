@@ -1,0 +1,150 @@
+"""Why one entry of a step is as it is, and what it was made from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from mosaic_dagster.dataset import Dataset
+from mosaic_dagster.errors import ScopeError
+from mosaic_dagster.pipeline.run import DatasetRun
+from mosaic_dagster.pipeline.staleness import MODEL
+from mosaic_dagster.pipeline.status import EntryStatus
+from mosaic_dagster.pipeline.steps import TRACKS
+from mosaic_dagster.pipeline.tracks import sources_of
+from mosaic_dagster.pipeline.work import error_message
+from mosaic_dagster.store import Dependency
+
+
+@dataclass
+class Explanation:
+    """State, reason and lineage of one entry of a step.
+
+    Attributes
+    ----------
+    step, entry, state, reason
+        What is explained; ``entry`` is empty for a fitted state.
+    run_id, made_by
+        Run id of the step now, and the run id that made what is recorded.
+    error
+        Message of the last failure, if it is the last thing recorded.
+    changes
+        Role, digest then, digest now, of every input that differs.
+    sources
+        Raw files of the entry.
+    upstream
+        The same for what it is made from.
+    """
+
+    step: str
+    entry: str
+    state: str
+    reason: str
+    run_id: str = ""
+    made_by: str = ""
+    output_sha256: str = ""
+    error: str = ""
+    changes: list[tuple[str, str, str]] = field(default_factory=list)
+    sources: list[str] = field(default_factory=list)
+    upstream: list[Explanation] = field(default_factory=list)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain types, for JSON."""
+        told = {k: v for k, v in self.__dict__.items() if k not in ("upstream", "changes")}
+        told["changes"] = [
+            {"input": role, "then": then, "now": now} for role, then, now in self.changes
+        ]
+        told["upstream"] = [up.to_dict() for up in self.upstream]
+        return told
+
+
+def explain(run: DatasetRun, pipeline: str, step: str, key: str) -> Explanation:
+    """Explain one entry of a step, with everything above it.
+
+    Parameters
+    ----------
+    run
+        What is known about the dataset.
+    pipeline, step
+        The step; ``tracks`` for the tracks themselves.
+    key
+        Entry key, or empty for the step's fitted state.
+
+    Raises
+    ------
+    ScopeError
+        The entry is not in the scope of the pipeline.
+    """
+    seen: dict[tuple[str, str], Explanation] = {}
+    return _explain(run, pipeline, step, key, seen)
+
+
+def _explain(
+    run: DatasetRun,
+    pipeline: str,
+    step: str,
+    key: str,
+    seen: dict[tuple[str, str], Explanation],
+) -> Explanation:
+    if (step, key) in seen:
+        return seen[(step, key)]
+    if step == TRACKS:
+        told = _told(run.dataset, run.tracks.statuses, TRACKS, key, TRACKS)
+        told.sources = [str(source.path) for source in sources_of(run.tracks, key)]
+        seen[(step, key)] = told
+        return told
+    evaluation = run.evaluations[pipeline]
+    bound = evaluation.bound.steps[step]
+    told = _told(run.dataset, evaluation.units(step), step, key, bound.run_id)
+    seen[(step, key)] = told
+    above = [(ref.step, MODEL) for ref in bound.references.values() if ref.artifact is not None]
+    if key != MODEL:
+        above += [(name, key) for name in bound.inputs]
+        above += [(r.step, key) for r in bound.references.values() if r.artifact is None]
+        if bound.is_fitted:
+            above.append((step, MODEL))
+    else:
+        above += [
+            (name, entry)
+            for name in bound.inputs
+            if bound.fits_on_entries or bound.is_callback
+            for entry in evaluation.bound.entries
+            if evaluation.entries(name)[entry].state != "fresh"
+        ]
+    told.upstream = [_explain(run, pipeline, name, entry, seen) for name, entry in above]
+    return told
+
+
+def _told(
+    dataset: Dataset, statuses: Any, step: str, key: str, run_id: str
+) -> Explanation:
+    status: EntryStatus | None = statuses.get(key)
+    if status is None:
+        msg = f"Step {step!r} has no entry {key!r}."
+        raise ScopeError(msg, "`mosaic status --json` lists the entries of each step.")
+    head = status.head
+    told = Explanation(step, key, status.state, status.reason, run_id)
+    if head is not None:
+        told.made_by = head.run_id
+        told.error = error_message(head.error) if head.state == "failed" else ""
+        told.output_sha256 = head.output_sha256 or ""
+        if status.inputs and head.action_key != status.action_key:
+            then = dataset.registry.dependencies_of([head.action_key]).get(head.action_key, ())
+            told.changes = _changes(then, status.inputs)
+    if status.result is not None and status.result.output_sha256:
+        told.output_sha256 = status.result.output_sha256
+        told.made_by = status.result.made_by
+    return told
+
+
+def _changes(
+    then: tuple[Dependency, ...], now: tuple[Dependency, ...]
+) -> list[tuple[str, str, str]]:
+    before = {d.role: d.sha256 for d in then if not d.role.startswith("member:")}
+    after = {d.role: d.sha256 for d in now}
+    roles = sorted({*before, *after})
+    return [
+        (role, before.get(role, ""), after.get(role, ""))
+        for role in roles
+        if before.get(role) != after.get(role)
+    ]

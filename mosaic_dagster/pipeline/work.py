@@ -1,0 +1,222 @@
+"""What a worker does: one entry of one step, from stored inputs to a stored result.
+
+Workers see the objects of the store and nothing else: no database, no Dagster. They return small
+records, and every error becomes part of its entry's record, so that its neighbours go on.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import tempfile
+import time
+import traceback
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from mosaic_dagster.errors import FeatureError, MosaicError, ObjectDamagedError
+from mosaic_dagster.features import Feature, FeatureTable, Params, join_inputs
+from mosaic_dagster.keys import EntryKey
+from mosaic_dagster.store import ContentStore, Dependency, Outcome
+from mosaic_dagster.store.codecs import encode_table
+
+_READY_FEATURES = 8
+_TRACEBACK_LINES = 12
+
+Table = tuple[str, str]
+"""Digest and extension of a stored object."""
+
+
+@dataclass(frozen=True)
+class FeatureJob:
+    """A step as a worker needs it: everything its entries share.
+
+    Attributes
+    ----------
+    identity
+        Tells two jobs apart, so that a worker loads a fitted state once.
+    state
+        Files of the fitted state: name to digest.
+    artifacts
+        Object of each parameter that refers to a file.
+    input_names
+        For messages.
+    frames
+        Only frames in ``[start, end)`` of the input are used.
+    """
+
+    identity: str
+    objects: Path
+    feature_cls: type[Feature[Any]]
+    inputs: tuple[Any, ...]
+    params: Params
+    state: dict[str, str] | None
+    artifacts: dict[str, Table]
+    input_names: tuple[str, ...]
+    frames: tuple[int | None, int | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One entry to compute: the outcome it will have, and where its inputs lie."""
+
+    outcome: Outcome
+    inputs: tuple[Table, ...]
+    lookups: tuple[tuple[str, Table], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What a worker returns for a task: the outcome, and the seconds spent inside the feature."""
+
+    outcome: Outcome
+    computing: float
+
+
+def run_tasks(job: FeatureJob, tasks: Sequence[Task]) -> list[Record]:
+    """Compute some entries of a step one after the other."""
+    return [run_task(job, task) for task in tasks]
+
+
+def run_task(job: FeatureJob, task: Task) -> Record:
+    """Compute one entry; an error is returned as the outcome's error, never raised."""
+    started = time.perf_counter()
+    computing = 0.0
+    try:
+        store = ContentStore(job.objects)
+        feature = ready_feature(job, task)
+        table = load_input(job, store, task.inputs)
+        begun = time.perf_counter()
+        result, notes = _apply(feature, table)
+        computing = time.perf_counter() - begun
+        stored = store.put(encode_table(result, notes), "parquet")
+    except Exception as error:  # noqa: BLE001 - one bad entry must not stop the others
+        return Record(failed(task.outcome, error, time.perf_counter() - started), computing)
+    outcome = replace(
+        task.outcome,
+        state="fresh" if result.height else "empty",
+        output_sha256=stored.digest,
+        ext=stored.ext,
+        rows=result.height,
+        bytes=stored.size,
+        seconds=time.perf_counter() - started,
+    )
+    return Record(outcome, computing)
+
+
+def failed(outcome: Outcome, error: BaseException, seconds: float = 0.0) -> Outcome:
+    """The outcome of an entry whose computation raised."""
+    return replace(outcome, state="failed", error=describe_error(error), seconds=seconds)
+
+
+def describe_error(error: BaseException) -> str:
+    """JSON of an error's type, message and last lines of its traceback."""
+    lines = "".join(traceback.format_exception(error)).splitlines()
+    message = str(error) or type(error).__name__
+    if not isinstance(error, MosaicError):
+        message = f"{type(error).__name__}: {message}"
+    told = {
+        "type": type(error).__name__,
+        "message": message,
+        "traceback": "\n".join(lines[-_TRACEBACK_LINES:]),
+    }
+    return json.dumps(told)
+
+
+def error_message(error: str | None) -> str:
+    """The message in what :func:`describe_error` wrote."""
+    if not error:
+        return ""
+    message: str = json.loads(error)["message"]
+    return message
+
+
+def load_input(job: FeatureJob, store: ContentStore, inputs: Sequence[Table]) -> pl.DataFrame:
+    """Read the inputs of one entry, checked against their digests, joined and cut to frames."""
+    tables = [read_object(store, table) for table in inputs]
+    joined = join_inputs(tables, job.input_names)
+    start, end = job.frames
+    if start is not None:
+        joined = joined.filter(pl.col("frame") >= start)
+    if end is not None:
+        joined = joined.filter(pl.col("frame") < end)
+    return joined
+
+
+def read_object(store: ContentStore, table: Table) -> pl.DataFrame:
+    """Read a stored table and check its digest: silently altered input would give wrong results."""
+    digest, ext = table
+    data = store.get(digest, ext)
+    try:
+        return pl.read_parquet(io.BytesIO(data))
+    except pl.exceptions.ComputeError as error:
+        msg = f"Object {digest} is not a readable table: {error}"
+        raise ObjectDamagedError(msg, "Run `mosaic store verify`.") from error
+
+
+_ready: OrderedDict[str, Feature[Any]] = OrderedDict()
+
+
+def ready_feature(job: FeatureJob, task: Task) -> Feature[Any]:
+    """The feature with its state loaded; kept per process as long as the job stays the same."""
+    if task.lookups:
+        return load_feature(job, dict(task.lookups), task.outcome.key)
+    if job.identity not in _ready:
+        _ready[job.identity] = load_feature(job, {}, "")
+        while len(_ready) > _READY_FEATURES:
+            _ready.popitem(last=False)
+    _ready.move_to_end(job.identity)
+    return _ready[job.identity]
+
+
+def load_feature(job: FeatureJob, lookups: dict[str, Table], key: str) -> Feature[Any]:
+    """Build the feature and give it its state, artifacts and look-ups.
+
+    Raises
+    ------
+    FeatureError
+        The state is not what the feature needs.
+    """
+    feature = job.feature_cls(job.inputs, job.params)
+    store = ContentStore(job.objects)
+    artifacts = {name: store.path(*table) for name, table in job.artifacts.items()}
+    tables = {
+        name: {EntryKey.parse(key): store.path(*table)} for name, table in lookups.items()
+    }
+    if job.state is None:
+        is_ready = feature.load_state(None, artifacts, tables)
+    else:
+        is_ready = _with_state_folder(
+            store, job.state, lambda folder: feature.load_state(folder, artifacts, tables)
+        )
+    if not is_ready:
+        msg = f"{feature.name} is not ready: its fitted state is incomplete."
+        raise FeatureError(msg, "Fit it again with `mosaic run --force-from STEP`.")
+    return feature
+
+
+def _with_state_folder(
+    store: ContentStore, members: dict[str, str], use: Callable[[Path], bool]
+) -> bool:
+    with tempfile.TemporaryDirectory(prefix="mosaic-state-") as folder:
+        for name, digest in members.items():
+            extension = name.rpartition(".")[2]
+            (Path(folder) / name).symlink_to(store.path(digest, extension).absolute())
+        return use(Path(folder))
+
+
+def _apply(feature: Feature[Any], table: pl.DataFrame) -> tuple[pl.DataFrame, dict[str, Any]]:
+    feature.check_columns(table.schema)
+    if table.height == 0:
+        schema = feature.output_schema(table.schema)
+        if schema is not None:
+            return pl.DataFrame(schema=schema), {}
+    made = feature.apply(table)
+    if isinstance(made, FeatureTable):
+        return made.table, dict(made.notes)
+    return made, {}
