@@ -1,0 +1,9 @@
+"""This repository's code location: which pipelines run on which dataset.
+
+Nothing here imports Dagster, so that the command line and notebooks read it in a moment.
+"""
+
+from assets.larvae import LARVAE
+from mosaic_dagster import Study
+
+STUDIES: tuple[Study, ...] = (LARVAE,)

@@ -1,0 +1,282 @@
+"""From a declared study to assets: one per step, two for a fitted one, and a report.
+
+    [dataset, "tracks"]                      partitioned by entry
+    [dataset, pipeline, step]                partitioned by entry, or a callback without partitions
+    [dataset, pipeline, step, "model"]       the fitted state, without partitions
+    [dataset, pipeline, "report"]            what a run did, and who fails it
+"""
+
+# Dagster reads the annotations of asset and op functions, so they are not postponed here.
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import dagster as dg
+
+from mosaic_dagster.orchestration.asset_keys import (
+    group_name,
+    model_key,
+    report_key,
+    step_key,
+    tracks_key,
+)
+from mosaic_dagster.orchestration.descriptions import (
+    callback_description,
+    model_description,
+    step_description,
+)
+from mosaic_dagster.orchestration.events import backfill_policy, event_writer
+from mosaic_dagster.orchestration.io_manager import StepOutputStream
+from mosaic_dagster.orchestration.partitions import entries_definition
+from mosaic_dagster.orchestration.reports import announce_report
+from mosaic_dagster.orchestration.run_session import RunSession, session_of
+from mosaic_dagster.orchestration.tags import ENGINE_TAG
+from mosaic_dagster.pipeline import CallbackStep, FeatureStep, Pipeline, Study
+from mosaic_dagster.pipeline.reasons import declared_version
+from mosaic_dagster.pipeline.run import StepStream
+from mosaic_dagster.pipeline.steps import TRACKS, Step
+
+MakeStream = Callable[[RunSession], StepStream]
+
+
+@dataclass(frozen=True)
+class AssetFactory:
+    """Makes the assets of one study.
+
+    Parameters
+    ----------
+    study
+        The dataset and its pipelines.
+    owners
+        Shown on each asset.
+    """
+
+    study: Study
+    owners: Sequence[str] = ()
+
+    @property
+    def dataset(self) -> str:
+        """Name of the dataset."""
+        return self.study.dataset.name
+
+    def assets(self) -> list[dg.AssetsDefinition]:
+        """All assets of the study."""
+        made = [self.tracks()]
+        for pipeline in self.study.pipelines:
+            for step in pipeline.graph().steps.values():
+                made += self.step(pipeline, step)
+            made.append(self.report(pipeline))
+        return made
+
+    def tracks(self) -> dg.AssetsDefinition:
+        """The asset of the tracks."""
+        return self._asset(
+            tracks_key(self.dataset),
+            lambda session: session.run.tracks_stream(),
+            description="Tracks of each recording, read from its source files.",
+            group=group_name(self.dataset),
+            partitioned=True,
+            kinds={"polars", "parquet"},
+            code_version="1",
+        )
+
+    def step(self, pipeline: Pipeline, step: Step) -> list[dg.AssetsDefinition]:
+        """The asset of a step, after that of its fitted state if it has one."""
+        if isinstance(step, CallbackStep):
+            return [self._callback(pipeline, step)]
+        made = []
+        if step.feature_cls.fits != "never":
+            made.append(self._model(pipeline, step))
+        return [*made, self._entries(pipeline, step)]
+
+    def report(self, pipeline: Pipeline) -> dg.AssetsDefinition:
+        """The asset that tells what a run did, and fails it when something failed."""
+        key = report_key(self.dataset, pipeline.name)
+        deps = [dg.AssetDep(tracks_key(self.dataset), partition_mapping=_all())]
+        deps += [
+            dg.AssetDep(
+                step_key(self.dataset, pipeline.name, step.name),
+                partition_mapping=None if isinstance(step, CallbackStep) else _all(),
+            )
+            for step in pipeline.steps
+        ]
+
+        @dg.asset(
+            key=key,
+            deps=deps,
+            group_name=group_name(self.dataset, pipeline.name),
+            kinds={"report"},
+            owners=list(self.owners),
+            required_resource_keys=self._resources,
+            dagster_type=dg.Nothing,
+            description=f"What the last run of {pipeline.name!r} made, found and failed to make.",
+        )
+        def report_asset(context: dg.AssetExecutionContext) -> Iterator[dg.Output[None]]:
+            session = self._session(context)
+            yield announce_report(context, session, pipeline, key)
+            session.run.report(pipeline.name).raise_if_failed()
+
+        return report_asset
+
+    def _entries(self, pipeline: Pipeline, step: FeatureStep) -> dg.AssetsDefinition:
+        deps = [self._same_entry(pipeline, name) for name in dict.fromkeys(step.input_names)]
+        for reference in step.references().values():
+            if reference.artifact is None:
+                deps.append(self._same_entry(pipeline, reference.step))
+            elif step.feature_cls.fits == "never":
+                deps.append(dg.AssetDep(model_key(self.dataset, pipeline.name, reference.step)))
+        if step.feature_cls.fits != "never" and not step.feature_cls.passthrough:
+            deps.append(dg.AssetDep(model_key(self.dataset, pipeline.name, step.name)))
+        return self._asset(
+            step_key(self.dataset, pipeline.name, step.name),
+            lambda session: session.run.entry_stream(pipeline.name, step.name),
+            description=step_description(step),
+            group=group_name(self.dataset, pipeline.name),
+            partitioned=True,
+            kinds={"polars", "parquet"},
+            code_version=declared_version(step),
+            deps=deps,
+            upstream=self._upstream(pipeline, step),
+            tags={"mosaic/feature": step.feature_cls.name},
+        )
+
+    def _model(self, pipeline: Pipeline, step: FeatureStep) -> dg.AssetsDefinition:
+        deps = [
+            dg.AssetDep(model_key(self.dataset, pipeline.name, reference.step))
+            for reference in step.references().values()
+            if reference.artifact is not None
+        ]
+        if step.feature_cls.fits == "stream":
+            deps += [
+                dg.AssetDep(self._table_key(pipeline, name), partition_mapping=_all())
+                for name in dict.fromkeys(step.input_names)
+            ]
+        return self._asset(
+            model_key(self.dataset, pipeline.name, step.name),
+            lambda session: session.run.fit_stream(pipeline.name, step.name),
+            description=model_description(step),
+            group=group_name(self.dataset, pipeline.name),
+            partitioned=False,
+            kinds={"scikitlearn" if step.feature_cls.fits == "templates" else "polars"},
+            code_version=declared_version(step),
+            deps=deps,
+            upstream=self._upstream(pipeline, step),
+            tags={"mosaic/feature": step.feature_cls.name},
+        )
+
+    def _callback(self, pipeline: Pipeline, step: CallbackStep) -> dg.AssetsDefinition:
+        deps = []
+        for name in dict.fromkeys(step.input_names):
+            up = self._table_key(pipeline, name)
+            whole = isinstance(pipeline.graph().steps.get(name), CallbackStep)
+            deps.append(dg.AssetDep(up, partition_mapping=None if whole else _all()))
+        return self._asset(
+            step_key(self.dataset, pipeline.name, step.name),
+            lambda session: session.run.fit_stream(pipeline.name, step.name),
+            description=callback_description(step),
+            group=group_name(self.dataset, pipeline.name),
+            partitioned=False,
+            kinds={"python"},
+            code_version=step.version,
+            deps=deps,
+            upstream=self._upstream(pipeline, step),
+        )
+
+    def _asset(
+        self,
+        key: dg.AssetKey,
+        make_stream: MakeStream,
+        *,
+        description: str,
+        group: str,
+        partitioned: bool,
+        kinds: set[str],
+        code_version: str,
+        deps: Sequence[dg.AssetDep] = (),
+        upstream: dict[str, str] | None = None,
+        tags: dict[str, str] | None = None,
+    ) -> dg.AssetsDefinition:
+        """An asset whose body selects, plans and hands over a lazy stream."""
+
+        @dg.asset(
+            key=key,
+            deps=list(deps),
+            io_manager_key=f"{self.dataset}_io",
+            required_resource_keys=self._resources,
+            partitions_def=entries_definition(self.dataset) if partitioned else None,
+            backfill_policy=backfill_policy() if partitioned else None,
+            description=description,
+            group_name=group,
+            kinds=kinds,
+            code_version=code_version,
+            owners=list(self.owners),
+            tags=tags,
+        )
+        def step_asset(context: dg.AssetExecutionContext) -> Iterator[dg.Output[Any]]:
+            session = self._session(context)
+            stream, writer = make_stream(session), event_writer()
+            output = StepOutputStream(session, stream, writer, code_version, upstream or {})
+            yield dg.Output(output, metadata=writer.output_metadata(context))
+            self._fail_where_due(context, output, key)
+
+        return step_asset
+
+    def _fail_where_due(
+        self, context: dg.AssetExecutionContext, output: StepOutputStream, key: dg.AssetKey
+    ) -> None:
+        """Mark what was not made; fail here unless the run has a report that does."""
+        report = output.stream.report
+        if report.is_good:
+            return
+        known = set(output.session.run.tracks.keys)
+        stopped = [key for key in (*report.failures, *report.blocked) if key in known]
+        output.writer.planned(context, key, stopped)
+        if not output.session.reports(output.stream.pipeline):
+            raise dg.Failure(
+                f"{key.to_user_string()}: {len(report.failures)} failed, "
+                f"{len(report.blocked)} blocked of {output.stream.total}.",
+                metadata={
+                    "failed": dg.MetadataValue.json(dict(list(report.failures.items())[:50])),
+                    "blocked": dg.MetadataValue.json(dict(list(report.blocked.items())[:50])),
+                },
+                allow_retries=False,
+            )
+
+    def _session(self, context: dg.AssetExecutionContext) -> RunSession:
+        resources = context.resources
+        workspace = getattr(resources, f"{self.dataset}_workspace")
+        engine = resources.engine.engine(context.run.tags.get(ENGINE_TAG))
+        return session_of(context, self.study, workspace.open(self.study.dataset), engine)
+
+    @property
+    def _resources(self) -> set[str]:
+        return {f"{self.dataset}_workspace", "engine"}
+
+    def _table_key(self, pipeline: Pipeline, step: str) -> dg.AssetKey:
+        if step == TRACKS:
+            return tracks_key(self.dataset)
+        return step_key(self.dataset, pipeline.name, step)
+
+    def _same_entry(self, pipeline: Pipeline, step: str) -> dg.AssetDep:
+        return dg.AssetDep(
+            self._table_key(pipeline, step), partition_mapping=dg.IdentityPartitionMapping()
+        )
+
+    def _upstream(self, pipeline: Pipeline, step: Step) -> dict[str, str]:
+        """Asset (as text) of each role that an input of the step's outcomes can have."""
+        roles = {
+            f"input:{i}": self._table_key(pipeline, name) for i, name in enumerate(step.input_names)
+        }
+        if isinstance(step, FeatureStep):
+            roles["state"] = model_key(self.dataset, pipeline.name, step.name)
+            for name, reference in step.references().items():
+                model = model_key(self.dataset, pipeline.name, reference.step)
+                table = self._table_key(pipeline, reference.step)
+                roles[f"param:{name}"] = model
+                roles[f"lookup:{name}"] = table
+        return {role: key.to_user_string() for role, key in roles.items()}
+
+
+def _all() -> dg.PartitionMapping:
+    return dg.AllPartitionMapping()

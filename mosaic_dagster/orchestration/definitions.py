@@ -1,0 +1,66 @@
+"""Everything Dagster needs to know about a code location, from its studies and resources."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import dagster as dg
+
+from mosaic_dagster.errors import ProjectError
+from mosaic_dagster.orchestration.asset_factory import AssetFactory
+from mosaic_dagster.orchestration.io_manager import ArtifactIOManager
+from mosaic_dagster.orchestration.jobs import asset_jobs, refresh_job
+from mosaic_dagster.orchestration.resource_types import EngineResource, WorkspaceResource
+from mosaic_dagster.pipeline import Study
+
+
+def build_definitions(
+    studies: Sequence[Study],
+    resources: Mapping[str, Any],
+    *,
+    owners: Sequence[str] = (),
+) -> dg.Definitions:
+    """Assets, jobs and IO managers of some studies.
+
+    Parameters
+    ----------
+    studies
+        Which pipelines run on which dataset.
+    resources
+        A :class:`WorkspaceResource` under the name of each dataset, and optionally an
+        :class:`EngineResource` under ``engine``. Anything else is passed on for assets of one's
+        own.
+    owners
+        Shown on each asset (``team:…`` or an e-mail address).
+
+    Raises
+    ------
+    ProjectError
+        A dataset has no workspace, or two studies are about the same dataset.
+    """
+    names = [study.dataset.name for study in studies]
+    if len(set(names)) < len(names):
+        msg = f"Two studies are about one dataset: {', '.join(names)}."
+        raise ProjectError(msg, "Put their pipelines into one study.")
+    given = dict(resources)
+    used: dict[str, Any] = {"engine": given.pop("engine", EngineResource())}
+    for name in names:
+        workspace = given.pop(name, None)
+        if not isinstance(workspace, WorkspaceResource):
+            msg = f"The dataset {name!r} has no workspace among the resources."
+            raise ProjectError(msg, f"Give a WorkspaceResource under {name!r}.")
+        used[f"{name}_workspace"] = workspace
+        used[f"{name}_io"] = ArtifactIOManager(workspace=workspace)
+    with warnings.catch_warnings():
+        # Dagster marks backfill policies as a beta feature, once per asset.
+        warnings.simplefilter("ignore", dg.BetaWarning)
+        assets = [asset for study in studies for asset in AssetFactory(study, owners).assets()]
+    common = {
+        "resources": used | given,
+        "executor": dg.in_process_executor,
+    }
+    inner = dg.Definitions(assets=assets, jobs=asset_jobs(studies), **common)
+    refresh = refresh_job(studies, inner.resolve_job_def)
+    return dg.Definitions(assets=assets, jobs=[*asset_jobs(studies), refresh], **common)

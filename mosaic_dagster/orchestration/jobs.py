@@ -1,0 +1,159 @@
+"""Jobs: one over each dataset, one over each pipeline, and ``refresh`` over everything."""
+
+# Dagster reads the annotations of asset and op functions, so they are not postponed here.
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import dagster as dg
+from pydantic import Field
+
+from mosaic_dagster.orchestration.asset_keys import job_name, model_key, report_key, step_key, tracks_key
+from mosaic_dagster.orchestration.partitions import entries_definition
+from mosaic_dagster.orchestration.refresh import (
+    JobRunner,
+    RefreshRequest,
+    RefreshResult,
+    check_pipelines,
+    is_asked,
+    refresh_dataset,
+)
+from mosaic_dagster.orchestration.run_session import close_session, find_session
+from mosaic_dagster.orchestration.summary import failure_lines, refresh_summary
+from mosaic_dagster.pipeline import CallbackStep, Pipeline, RunReport, Study
+
+REFRESH = "refresh"
+
+
+class RefreshConfig(dg.Config):
+    """What ``refresh`` brings up to date; everything, unless something is named here."""
+
+    datasets: list[str] = Field(default=[], description="Names of datasets.")
+    pipelines: list[str] = Field(default=[], description="Names of pipelines.")
+    steps: list[str] = Field(default=[], description="Steps, made with everything they need.")
+    groups: list[str] = Field(default=[], description="Groups of recordings.")
+    entries: list[str] = Field(default=[], description="Keys of recordings.")
+    force_from: str | None = Field(default=None, description="Step made anew, and all below it.")
+    engine: str | None = Field(default=None, description="sequential, loky or dask.")
+
+
+def asset_jobs(studies: Sequence[Study]) -> list[Any]:
+    """One job per dataset and one per pipeline of it, over one kind of partition."""
+    jobs = []
+    for study in studies:
+        name = study.dataset.name
+        keys = [tracks_key(name)]
+        for pipeline in study.pipelines:
+            own = pipeline_keys(study, pipeline)
+            keys += own
+            jobs.append(_asset_job(study, job_name(name, pipeline.name), [tracks_key(name), *own],
+                                   f"Pipeline {pipeline.name!r} on dataset {name!r}."))
+        jobs.append(_asset_job(study, job_name(name), keys, f"Everything of dataset {name!r}."))
+    return jobs
+
+
+def pipeline_keys(study: Study, pipeline: Pipeline) -> list[dg.AssetKey]:
+    """Keys of the assets of a pipeline."""
+    name = study.dataset.name
+    keys = [report_key(name, pipeline.name)]
+    for step in pipeline.steps:
+        keys.append(step_key(name, pipeline.name, step.name))
+        if not isinstance(step, CallbackStep) and step.feature_cls.fits != "never":
+            keys.append(model_key(name, pipeline.name, step.name))
+    return keys
+
+
+def _asset_job(study: Study, name: str, keys: Sequence[dg.AssetKey], description: str) -> Any:
+    return dg.define_asset_job(
+        name,
+        selection=dg.AssetSelection.assets(*keys),
+        partitions_def=entries_definition(study.dataset.name),
+        executor_def=dg.in_process_executor,
+        description=description,
+    )
+
+
+def refresh_job(
+    studies: Sequence[Study], find_job: Callable[[str], dg.JobDefinition]
+) -> dg.JobDefinition:
+    """The job that needs no partition: it finds out by itself what to run.
+
+    Parameters
+    ----------
+    studies
+        All studies of the code location.
+    find_job
+        Gives the asset job of a name.
+    """
+    resources = {f"{study.dataset.name}_workspace" for study in studies}
+
+    @dg.op(required_resource_keys=resources, out=dg.Out(dg.Nothing))
+    def bring_up_to_date(context: dg.OpExecutionContext, config: RefreshConfig) -> None:
+        """Register new recordings, plan, and run what is out of date."""
+        request = RefreshRequest(**config.model_dump())
+        check_pipelines(studies, request.pipelines)
+        results = [_refresh_one(context, study, request, find_job) for study in studies
+                   if is_asked(study, request)]
+        sys.stdout.write(refresh_summary(results))
+        sys.stdout.flush()
+        _raise_if_failed(results)
+
+    @dg.job(
+        name=REFRESH,
+        executor_def=dg.in_process_executor,
+        description="Brings everything up to date: new and changed recordings, and what "
+        "parameters or code made stale.",
+    )
+    def refresh() -> None:
+        bring_up_to_date()
+
+    return refresh
+
+
+def _refresh_one(
+    context: dg.OpExecutionContext,
+    study: Study,
+    request: RefreshRequest,
+    find_job: Callable[[str], dg.JobDefinition],
+) -> tuple[RefreshResult, RunReport | None]:
+    name = study.dataset.name
+    dataset = getattr(context.resources, f"{name}_workspace").open(study.dataset)
+    run_job = job_runner(find_job(job_name(name)), context.instance, context.run.run_config)
+    result = refresh_dataset(study, dataset, context.instance, run_job, request, context.run_id)
+    report = None
+    if result.run_id is not None:
+        session = find_session(result.run_id)
+        report = session.run.report() if session is not None else None
+        close_session(result.run_id)
+    return result, report
+
+
+def job_runner(
+    job: dg.JobDefinition,
+    instance: dg.DagsterInstance,
+    run_config: Mapping[str, Any] | None = None,
+) -> JobRunner:
+    """A function that runs an asset job in this process, with the loggers of a configuration."""
+    loggers = {k: v for k, v in (run_config or {}).items() if k == "loggers"}
+
+    def run(assets: set[dg.AssetKey], tags: dict[str, str]) -> dg.ExecuteInProcessResult:
+        return job.execute_in_process(
+            instance=instance, asset_selection=sorted(assets), tags=tags, raise_on_error=False,
+            run_config=loggers,
+        )
+
+    return run
+
+
+def _raise_if_failed(results: Sequence[tuple[RefreshResult, RunReport | None]]) -> None:
+    bad = [(result, report) for result, report in results if not result.is_good]
+    if not bad:
+        return
+    lines = [line for result, report in bad for line in failure_lines(result, report)]
+    runs = [result.run_id for result, _ in bad if result.run_id]
+    raise dg.Failure(
+        "\n".join(["Not everything could be brought up to date.", *lines]),
+        metadata={"runs": dg.MetadataValue.json(runs)},
+        allow_retries=False,
+    )

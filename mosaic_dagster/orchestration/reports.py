@@ -1,0 +1,57 @@
+"""The last asset of a pipeline: a table of what the run did, with the pictures it made."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import dagster as dg
+
+from mosaic_dagster.hashing import digest
+from mosaic_dagster.orchestration.event_types import EntryEvent
+from mosaic_dagster.orchestration.events import event_writer
+from mosaic_dagster.orchestration.previews import frame_table, result_pictures
+from mosaic_dagster.orchestration.run_session import RunSession
+from mosaic_dagster.pipeline import Pipeline, RunReport, StepResult
+from mosaic_dagster.pipeline.callbacks import export_folder
+
+_MOST_FAILURES = 100
+
+
+def announce_report(
+    context: dg.AssetExecutionContext, session: RunSession, pipeline: Pipeline, key: dg.AssetKey
+) -> dg.Output[None]:
+    """Announce the report of a pipeline; gives the output that the asset yields."""
+    report = session.run.report(pipeline.name)
+    writer = event_writer()
+    event = EntryEvent(None, digest(_content(report)), report_metadata(session, pipeline, report))
+    # Without a code version: a report tells of its own run, so it is never out of date.
+    writer.materialized(context, key, "", [event])
+    return dg.Output(None, metadata=writer.output_metadata(context))
+
+
+def report_metadata(
+    session: RunSession, pipeline: Pipeline, report: RunReport
+) -> dict[str, Any]:
+    """The table of steps, what failed, and the pictures of the pipeline's callbacks."""
+    evaluation = session.run.evaluations[pipeline.name]
+    callbacks = [
+        StepResult.of(evaluation, name)
+        for name, step in evaluation.bound.steps.items()
+        if step.is_callback
+    ]
+    metadata: dict[str, Any] = {
+        "steps": frame_table(report.table()),
+        "recordings": len(evaluation.bound.entries),
+        "results_made": report.made,
+        "failed": sum(len(step.failures) for step in report),
+        "blocked": sum(len(step.blocked) for step in report),
+        "exports": dg.MetadataValue.path(str(export_folder(session.dataset, pipeline.name))),
+    }
+    if not report.is_good:
+        metadata["failures"] = frame_table(report.failures().head(_MOST_FAILURES))
+    return metadata | result_pictures(callbacks)
+
+
+def _content(report: RunReport) -> dict[str, Any]:
+    rows = [{k: v for k, v in step.row().items() if k != "seconds"} for step in report]
+    return {"steps": rows, "failures": report.failures().to_dicts()}

@@ -1,0 +1,184 @@
+"""What the steps of one Dagster run share: one evaluation of the dataset, kept up to date.
+
+Steps of a run usually live in one process (the in-process executor), so that each sees what the
+ones above it made without reading the database again. Under another executor each process has a
+session of its own, read from the registry.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import dagster as dg
+
+from mosaic_dagster.dataset import Dataset
+from mosaic_dagster.errors import UnknownStepError
+from mosaic_dagster.orchestration.asset_keys import (
+    model_key,
+    report_key,
+    step_key,
+    tracks_key,
+)
+from mosaic_dagster.orchestration.partitions import keys_of_run
+from mosaic_dagster.orchestration.tags import FORCE_TAG, SELECTION_TAG
+from mosaic_dagster.pipeline import DatasetRun, Engine, Pipeline, Selection, Study
+
+_KEPT = 4
+
+
+@dataclass
+class RunSession:
+    """A run over a dataset, with what Dagster knows about it.
+
+    Attributes
+    ----------
+    study, dataset
+        What is run.
+    run
+        The run of the steps.
+    instance_id
+        Names the Dagster instance in the table of announcements.
+    asks_everything
+        Whether the run names its entries by a selection (refresh, sensor), so that only what is
+        new to Dagster is announced; else all that was asked for is.
+    selected
+        Asset keys of the Dagster run; None means all.
+    """
+
+    study: Study
+    dataset: Dataset
+    run: DatasetRun
+    instance_id: str
+    by_selection: bool
+    selected: frozenset[dg.AssetKey] | None
+    to_announce: list[tuple[str, str, str]] = field(default_factory=list)
+
+    @cached_property
+    def announced(self) -> dict[tuple[str, str], str]:
+        """Digest last announced, by asset and entry."""
+        return dict(self.dataset.registry.announced(self.instance_id))
+
+    def is_news(self, asset: str, key: str, digest: str) -> bool:
+        """Whether the instance has not been told of this result."""
+        return self.announced.get((asset, key)) != digest
+
+    def note_announced(self, asset: str, results: Sequence[tuple[str, str]]) -> None:
+        """Remember (entry, digest) pairs as announced, to be written with :meth:`flush`."""
+        for key, digest in results:
+            self.announced[asset, key] = digest
+            self.to_announce.append((asset, key, digest))
+
+    def flush(self) -> None:
+        """Write what was announced to the registry."""
+        if self.to_announce:
+            self.dataset.registry.announce(self.instance_id, self.to_announce)
+            self.to_announce.clear()
+
+    def reports(self, pipeline: str) -> bool:
+        """Whether the run makes the report of a pipeline (of any, for the tracks)."""
+        names = [pipeline] if pipeline else [p.name for p in self.study.pipelines]
+        keys = {report_key(self.study.dataset.name, name) for name in names}
+        return bool(keys) and (self.selected is None or not keys.isdisjoint(self.selected))
+
+
+_sessions: OrderedDict[tuple[str, str], RunSession] = OrderedDict()
+
+
+def session_of(
+    context: dg.AssetExecutionContext, study: Study, dataset: Dataset, engine: Engine
+) -> RunSession:
+    """The session of the running Dagster run for a dataset."""
+    run_key = (context.run.run_id, str(dataset.path))
+    if run_key not in _sessions:
+        _sessions[run_key] = _open(context, study, dataset, engine)
+        while len(_sessions) > _KEPT:
+            _sessions.popitem(last=False)
+    return _sessions[run_key]
+
+
+def close_session(run_id: str) -> None:
+    """Forget the sessions of a run that has ended."""
+    for key in [key for key in _sessions if key[0] == run_id]:
+        del _sessions[key]
+
+
+def instance_id(instance: dg.DagsterInstance) -> str:
+    """A name for a Dagster instance that stays when its folder moves."""
+    return instance.run_storage.get_run_storage_id()
+
+
+def _open(
+    context: dg.AssetExecutionContext, study: Study, dataset: Dataset, engine: Engine
+) -> RunSession:
+    tags = context.run.tags
+    # A run of a whole job names no assets, or an empty set of them.
+    selected = context.run.asset_selection or context.job_def.asset_layer.executable_asset_keys
+    by_selection = SELECTION_TAG in tags
+    keys: Sequence[str] | None
+    if by_selection:
+        keys = dataset.registry.selection(tags[SELECTION_TAG])
+    else:
+        keys = keys_of_run(context.instance, study.dataset.name, tags)
+    selection = Selection(
+        steps=steps_in(study, selected),
+        keys=None if keys is None else frozenset(keys),
+        tracks=tracks_key(study.dataset.name) in selected,
+        forced=forced_steps(study.pipelines, tags.get(FORCE_TAG)),
+    )
+    run = DatasetRun(dataset, study.pipelines, engine, selection)
+    return RunSession(
+        study, dataset, run, instance_id(context.instance), by_selection, frozenset(selected)
+    )
+
+
+def steps_in(study: Study, selected: frozenset[dg.AssetKey] | set[dg.AssetKey]) -> Mapping[str, list[str]]:
+    """Steps of each pipeline of which a selection of assets makes anything."""
+    name = study.dataset.name
+    return {
+        pipeline.name: [
+            step.name
+            for step in pipeline.steps
+            if step_key(name, pipeline.name, step.name) in selected
+            or model_key(name, pipeline.name, step.name) in selected
+        ]
+        for pipeline in study.pipelines
+    }
+
+
+def forced_steps(pipelines: Sequence[Pipeline], force_from: str | None) -> dict[str, set[str]]:
+    """The step to force and everything below it, by pipeline.
+
+    Parameters
+    ----------
+    pipelines
+        The pipelines that are run.
+    force_from
+        ``step``, or ``pipeline/step`` where the name alone is not unique.
+
+    Raises
+    ------
+    UnknownStepError
+        No pipeline, or more than one, has the step.
+    """
+    if force_from is None:
+        return {}
+    pipeline_name, _, step = force_from.rpartition("/")
+    found = [
+        pipeline
+        for pipeline in pipelines
+        if (not pipeline_name or pipeline.name == pipeline_name) and step in pipeline.dag()
+    ]
+    if len(found) != 1:
+        known = ", ".join(f"{p.name}/{name}" for p in pipelines for name in p.dag())
+        count = "No" if not found else "More than one"
+        msg = f"{count} pipeline has a step {force_from!r}."
+        raise UnknownStepError(msg, f"The steps are: {known}.")
+    return {found[0].name: found[0].graph().below([step])}
+
+
+def find_session(run_id: str) -> RunSession | None:
+    """The session of a run that ended in this process, if there is one."""
+    return next((session for key, session in _sessions.items() if key[0] == run_id), None)
