@@ -40,7 +40,7 @@ class FeatureTable:
 def natural_key(name: str) -> tuple[tuple[int, str], ...]:
     """Sort key that puts ``f2`` before ``f10``."""
     return tuple(
-        (int(part), "") if part.isdigit() else (-1, part) for part in _DIGITS.split(name) if part
+        (int(part), "") if part.isdecimal() else (-1, part) for part in _DIGITS.split(name) if part
     )
 
 

@@ -79,12 +79,22 @@ class Params(BaseModel):
             raise ParamsError(_describe(error)) from error
 
     def references(self) -> dict[str, StepRef | Result]:
-        """The fields that refer to what other steps made, by field name."""
-        return {
-            name: value
-            for name in type(self).model_fields
-            if isinstance(value := getattr(self, name), StepRef | Result)
-        }
+        """The fields that refer to what other steps made, by field name.
+
+        Raises
+        ------
+        ParamsError
+            A reference lies inside another value, where it would be no edge of the graph.
+        """
+        found: dict[str, StepRef | Result] = {}
+        for name in type(self).model_fields:
+            value = getattr(self, name)
+            if isinstance(value, StepRef | Result):
+                found[name] = value
+            elif _holds_reference(value):
+                msg = f"The parameter {name!r} holds a reference inside another value."
+                raise ParamsError(msg, "Give each reference a parameter of its own.")
+        return found
 
     def resolve(self, facts: DatasetFacts) -> Self:
         """Fill fields that come from the dataset; features that need more override this."""
@@ -151,8 +161,18 @@ class PoolConfig(BaseModel):
     max_entry_fraction: float | None = Field(default=None, ge=0, le=1)
 
 
-def _unknown_parameter(name: str, known: list[str]) -> tuple[str, str]:
-    near = difflib.get_close_matches(name, known, n=1)
+def _holds_reference(value: Any) -> bool:
+    if isinstance(value, StepRef | Result):
+        return True
+    if isinstance(value, BaseModel):
+        return any(_holds_reference(getattr(value, name)) for name in type(value).model_fields)
+    if isinstance(value, Mapping):
+        return any(map(_holds_reference, value.values()))
+    return isinstance(value, list | tuple | set | frozenset) and any(map(_holds_reference, value))
+
+
+def _unknown_parameter(name: Any, known: list[str]) -> tuple[str, str]:
+    near = difflib.get_close_matches(str(name), known, n=1)
     hint = f"Did you mean {near[0]!r}? " if near else ""
     names = ", ".join(known) or "none"
     return f"Unknown parameter {name!r}.", f"{hint}The parameters are: {names}."

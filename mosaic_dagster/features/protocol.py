@@ -41,8 +41,8 @@ Fits = Literal["never", "stream", "templates"]
 class Feature(Generic[P]):
     """Base of all features.
 
-    Class attributes
-    ----------------
+    Attributes
+    ----------
     name, version
         Both are part of every result's identity; the version changes when results do.
     category

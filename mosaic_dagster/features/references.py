@@ -6,6 +6,7 @@ steps, :class:`Result` and its kin name a feature's run. Plain text is never a r
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -113,7 +114,13 @@ class JoblibLoadSpec(_Frozen):
         import joblib
 
         value = joblib.load(path)
-        return value if self.key is None else value[self.key]
+        if self.key is None:
+            return value
+        if not isinstance(value, Mapping) or self.key not in value:
+            held = ", ".join(map(str, value)) if isinstance(value, Mapping) else "no mapping"
+            msg = f"{path.name} has no value {self.key!r}; it has {held}."
+            raise ParamsError(msg, "Name one of these as key, or none for the whole.")
+        return value[self.key]
 
 
 LoadSpec = Annotated[ParquetLoadSpec | NpzLoadSpec | JoblibLoadSpec, Field(discriminator="kind")]

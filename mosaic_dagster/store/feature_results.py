@@ -33,7 +33,7 @@ HeadValues = tuple[str, str, str, str, str, str, str | None, datetime]
 
 
 def commit(database: Database, objects: ContentStore | None, outcomes: Sequence[Outcome]) -> None:
-    """Write results, their dependencies and heads in one transaction.
+    """Make the objects durable, then write results, dependencies and heads in one transaction.
 
     Raises
     ------
@@ -54,6 +54,8 @@ def commit(database: Database, objects: ContentStore | None, outcomes: Sequence[
          item.error, now)
         for item in outcomes
     ]  # fmt: skip
+    if objects is not None and made:
+        objects.sync()
     with database.transaction() as con:
         if objects is not None:
             _check_objects(objects, made)

@@ -74,10 +74,12 @@ class ContentStore:
 
     root: Path
 
-    def put(self, data: bytes, ext: str = "bin") -> StoredObject:
+    def put(self, data: bytes, ext: str = "bin", *, sync: bool = True) -> StoredObject:
         """Store bytes; equal bytes are stored once, and storing them again renews their age.
 
-        A file that has the right name and the wrong content is replaced.
+        A file that has the right name and the wrong content is replaced. Without ``sync`` the
+        object is whole for every reader, but durable only after :meth:`sync`: workers store
+        many, and the process that names them in the registry syncs them all at once.
 
         Raises
         ------
@@ -90,7 +92,7 @@ class ContentStore:
         target = self._target(stored.digest, stored.ext)
         with durable.disk_errors(self.root):
             if not (_renew(target, stored.size) and _same_bytes(target, data)):
-                self._write(target, (data,))
+                self._write(target, (data,), sync=sync)
         return stored
 
     def put_file(self, path: Path, ext: str | None = None) -> StoredObject:
@@ -111,6 +113,11 @@ class ContentStore:
                 return stored
             self._write(target, _pieces(path), stored.digest)
         return stored
+
+    def sync(self) -> None:
+        """Make every object durable that any process has put so far."""
+        with durable.disk_errors(self.root):
+            durable.sync_filesystem(self.root)
 
     def get(self, digest: str, ext: str | None = None, verify: bool = True) -> bytes:
         """Bytes of an object, checked against their digest unless told otherwise.
@@ -245,14 +252,21 @@ class ContentStore:
         folder.mkdir(parents=True, exist_ok=True)
         return folder / durable.temporary_name()
 
-    def _write(self, target: Path, pieces: Iterable[bytes], digest: str | None = None) -> None:
+    def _write(
+        self,
+        target: Path,
+        pieces: Iterable[bytes],
+        digest: str | None = None,
+        *,
+        sync: bool = True,
+    ) -> None:
         temporary = self.temporary()
-        durable.write_durably(temporary, pieces)
+        durable.write_whole(temporary, pieces, sync=sync)
         try:
             if digest is not None and not _has_digest(temporary, digest):
                 msg = f"A file changed while it was stored as {target.name}."
                 raise StoreError(msg, "Wait until its writer is done and store it again.")
-            durable.move_durably(temporary, target)
+            durable.move_into_place(temporary, target, sync=sync)
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise

@@ -4,14 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from mosaic_dagster.errors import KeyFormatError, StoreError
+from mosaic_dagster.errors import KeyFormatError, StoreError, UnknownRunError
 from mosaic_dagster.store import (
     EntryRow,
     FeatureRegistry,
     Outcome,
     RunRow,
     SourceRow,
-    UnknownRunError,
     open_registry,
 )
 

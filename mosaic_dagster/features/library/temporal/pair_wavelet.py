@@ -120,7 +120,7 @@ class PairWavelet(Feature[PairWaveletParams]):
     Notes
     -----
     Formula: :mod:`mosaic_dagster.features.kernels.wavelets`. A unit sine at exactly one of the
-    frequencies has |W|² = a / 4 with scale a = fps / (f C). Signals are zero beyond their ends.
+    frequencies has ``|W|² = a / 4`` with scale a = fps / (f C). Signals are zero beyond their ends.
     Each run of successive frames of one identity is a signal; missing stretches up to the limit
     are bridged, longer ones split it and stay NaN. Rows keep the order of the input. Notes of the
     table: frequencies_hz, scales, wavelet, fps, input_columns.

@@ -1,0 +1,76 @@
+"""What the tests about the project as a whole share: its root and a refreshed copy of it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+OWN_TO_A_LAB = ("assets", "resources", "recordings", "dagster.yaml", "workspace.yaml", ".env")
+SET_BY_OTHERS = ("DAGSTER_HOME", "MOSAIC_PROJECT", "MOSAIC_EVENTS", "PYTHONPATH")
+
+Shell = Callable[[str, Path], "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def shell() -> Shell:
+    """Runs one command line as a user would type it in ``cwd``, in this Python environment."""
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in SET_BY_OTHERS and not name.startswith("PYTEST")
+    }
+    scripts = str(Path(sys.executable).parent)
+    environment["PATH"] = os.pathsep.join([scripts, environment.get("PATH", "")])
+    environment["COLUMNS"] = "120"
+
+    def run(command: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", command],
+            cwd=cwd,
+            env=environment,
+            text=True,
+            capture_output=True,
+            timeout=400,
+            check=False,
+        )
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def refreshed(tmp_path_factory: pytest.TempPathFactory, root: Path, shell: Shell) -> Path:
+    """A copy of this repository's code location after its first refresh; not to be changed."""
+    project = tmp_path_factory.mktemp("refreshed")
+    copy_project(root, project)
+    done = shell("dagster job execute -d . -m assets.definitions -j refresh", project)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-6000:]
+    return project
+
+
+@pytest.fixture
+def project(tmp_path: Path, refreshed: Path) -> Path:
+    """A refreshed project that the test may change."""
+    shutil.copytree(refreshed, tmp_path / "project", symlinks=True)
+    return tmp_path / "project"
+
+
+def copy_project(source: Path, target: Path) -> None:
+    """Copy what belongs to a lab's project, without what runs left behind."""
+    for name in OWN_TO_A_LAB:
+        if (source / name).is_dir():
+            ignored = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(source / name, target / name, ignore=ignored)
+        elif (source / name).is_file():
+            shutil.copy(source / name, target / name)

@@ -1,0 +1,58 @@
+"""Files for people: what a step returns is what lies in the exports, and nothing else."""
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from mosaic_dagster.store import StepOutput
+from mosaic_dagster.store.codecs import read_table
+from mosaic_dagster.store.outputs import encode_output, write_files
+
+
+class TestStepOutput:
+    def test_names_become_safe_file_names(self) -> None:
+        output = StepOutput(outputs=[(b"x", "../dish 01/a", "png"), (b"y", ".hidden", ".txt")])
+        assert output.files() == {"_dish_01_a.png": b"x", "hidden.txt": b"y"}
+
+    def test_two_outputs_of_one_name_are_both_kept(self) -> None:
+        output = StepOutput(outputs=[("a", "t", "txt"), ("b", "t", "txt"), ("a", "t", "txt")])
+        assert output.files() == {"t.txt": b"a", "t_2.txt": b"b"}
+
+    def test_a_long_name_still_fits_a_file_system(self) -> None:
+        (name,) = StepOutput(outputs=[(b"", "n" * 500, "png")]).files()
+        assert len(name) == 124
+
+    def test_a_name_of_nothing_but_forbidden_signs_still_is_a_name(self) -> None:
+        assert list(StepOutput(outputs=[(b"", "...", "csv")]).files()) == ["output.csv"]
+
+
+class TestEncodeOutput:
+    def test_tables_and_mappings_are_written_by_extension(self, tmp_path: Path) -> None:
+        table = pl.DataFrame({"a": [1, 2]})
+        assert encode_output(table, "csv") == b"a\n1\n2\n"
+        (tmp_path / "t.parquet").write_bytes(encode_output(table, "parquet"))
+        assert read_table(tmp_path / "t.parquet").equals(table)
+        assert encode_output({"b": 1, "a": [2.0]}, "json") == b'{"a":[2],"b":1}'
+        assert encode_output("ü", "txt") == "ü".encode()
+
+    def test_data_that_cannot_be_written_are_refused_by_name(self) -> None:
+        with pytest.raises(TypeError, match=r"A DataFrame cannot be written as \.png"):
+            encode_output(pl.DataFrame(), "png")
+
+
+class TestWriteFiles:
+    def test_an_unchanged_file_is_not_touched(self, tmp_path: Path) -> None:
+        """A viewer that watches the folder must not be woken by a refresh that changed nothing."""
+        (path,) = write_files(tmp_path / "exports", {"a.txt": b"one"})
+        before = path.stat()
+        write_files(tmp_path / "exports", {"a.txt": b"one"})
+        assert path.stat().st_mtime_ns == before.st_mtime_ns
+        assert path.stat().st_ino == before.st_ino
+
+    def test_a_changed_file_is_replaced_whole_and_nothing_else_is_left(
+        self, tmp_path: Path
+    ) -> None:
+        write_files(tmp_path, {"a.txt": b"one"})
+        write_files(tmp_path, {"a.txt": b"two"})
+        assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"a.txt": b"two"}
