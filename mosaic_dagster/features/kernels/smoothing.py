@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from scipy.ndimage import convolve1d
-from scipy.signal import savgol_filter
 
 from mosaic_dagster.features.kernels.arrays import FloatArray
 from mosaic_dagster.features.kernels.runs import find_stretches
@@ -44,6 +43,9 @@ def savgol_finite(values: FloatArray, window: int, order: int) -> FloatArray:
     Stretches shorter than the window are left as they are; NaN stays NaN and touches no other row.
     Ends are taken from the polynomial fitted to the first and the last window.
     """
+    # Half a second to import, which everybody would wait for who only asks what is stale.
+    from scipy.signal import savgol_filter
+
     smoothed = values.copy()
     for stretch in find_stretches(np.isfinite(values)):
         if stretch.stop - stretch.start >= window:

@@ -1,0 +1,266 @@
+"""``mosaic ingest``: tell a dataset where tracking files are, and read them."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import polars as pl
+import typer
+import yaml
+
+from mosaic_dagster.cli.options import DatasetOption, JsonOption, ProjectOption
+from mosaic_dagster.cli.progress import progress
+from mosaic_dagster.cli.project import Project, open_project
+from mosaic_dagster.cli.tables import print_lines, print_table, shown_path
+from mosaic_dagster.dataset import (
+    Dataset,
+    EntryKey,
+    FoundSource,
+    Manifest,
+    Repairs,
+    SourceRule,
+    SourceScan,
+    get_reader,
+    read_entry,
+    recorded_path,
+    resolve_params,
+    resolve_path,
+    scan_sources,
+    tracks_action_key,
+)
+from mosaic_dagster.dataset.manifest import MANIFEST_FILE
+from mosaic_dagster.dataset.readers.base import reader_params
+from mosaic_dagster.dataset.readers.registry import AUTO
+from mosaic_dagster.errors import MosaicError, ProjectError, ReaderError
+from mosaic_dagster.pipeline import DatasetRun, Engine, Selection, Study
+from mosaic_dagster.pipeline.execute import draw
+from mosaic_dagster.pipeline.status import DONE, EntryStatus
+from mosaic_dagster.pipeline.work import error_message
+from mosaic_dagster.store import Database, Head, SourceRow
+from mosaic_dagster.store.codecs import read_notes
+
+_SCHEMA = {"entry": pl.String, "state": pl.String, "rows": pl.Int64, "file": pl.String,
+           "remark": pl.String}  # fmt: skip
+_BAD = ("failed", "refused")
+
+
+@dataclass(frozen=True)
+class _Row:
+    """What became of one entry, or of a file that makes none."""
+
+    entry: str | None
+    state: str
+    rows: int | None
+    file: str
+    remark: str
+
+
+def ingest(
+    path: Annotated[
+        Path, typer.Argument(metavar="PATH", help="A tracking file, or a folder of them.")
+    ],
+    dataset: DatasetOption = None,
+    format: Annotated[
+        str, typer.Option("--format", help="Name of a reader; auto looks into each file.")
+    ] = AUTO,
+    group: Annotated[
+        str | None,
+        typer.Option("--group", help="Group of all; by default the folder below PATH."),
+    ] = None,
+    param: Annotated[
+        list[str] | None,
+        typer.Option("--param", metavar="KEY=VALUE", help="A parameter of the reader; repeatable."),
+    ] = None,
+    fps: Annotated[
+        float | None, typer.Option("--fps", help="Frames per second, where the files do not tell.")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Read without storing or recording anything.")
+    ] = False,
+    as_json: JsonOption = False,
+    project: ProjectOption = None,
+) -> None:
+    """Add tracking files to a dataset and read them.
+
+    Where they are is written into the dataset's manifest, so that later runs find new files
+    there. A file that fails never stops the others; the exit status is 1 then.
+
+    Example: mosaic ingest recordings/larvae --dry-run
+    """
+    params = _params(param or [], fps)
+    with open_project(project) as found:
+        study = found.study(dataset)
+        rule = _rule(found, study, SourceRule(
+            path=str(path), format=format, params=params, group=group))  # fmt: skip
+        rows = _tried(found, study, rule) if dry_run else _read(found, study, rule)
+    table = pl.DataFrame([asdict(row) for row in rows], schema=_SCHEMA)
+    print_table(table, as_json)
+    if not as_json:
+        print_lines(["", _summary(rows, study, dry_run)])
+    if any(row.state in _BAD for row in rows):
+        raise typer.Exit(1)
+
+
+def _params(texts: list[str], fps: float | None) -> dict[str, Any]:
+    params: dict[str, Any] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            msg = f"{text!r} is not KEY=VALUE."
+            raise typer.BadParameter(msg, param_hint="--param")
+        try:
+            params[name] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            params[name] = value
+    return params if fps is None else params | {"fps": fps}
+
+
+def _rule(project: Project, study: Study, asked: SourceRule) -> SourceRule:
+    """The rule to record: with its path as recorded, or the declared one for the same path.
+
+    Raises
+    ------
+    ProjectError
+        Nothing is there, or the project's code declares the path in another way.
+    """
+    place = project.user_path(Path(asked.path))
+    if not place.exists():
+        msg = f"There is nothing at {place}."
+        raise ProjectError(msg, "Is the path right, the disk mounted?")
+    if asked.format != AUTO:
+        reader_params(get_reader(asked.format), asked.params)
+    rule = asked.model_copy(update={"path": recorded_path(place, project.root)})
+    for source in study.dataset.sources:
+        declared = source if isinstance(source, SourceRule) else SourceRule(path=source)
+        if resolve_path(declared.path, project.root) == place:
+            changed = rule.model_dump(exclude={"path", "declared"}, exclude_defaults=True)
+            if changed.items() <= declared.model_dump().items():
+                return declared.model_copy(update={"declared": True})
+            msg = f"{rule.path} is declared in the code of the project, with other settings."
+            raise ProjectError(
+                msg, "Change the declaration of the dataset, or leave the options out."
+            )
+    return rule
+
+
+def _check_found(scan: SourceScan, rule: SourceRule) -> None:
+    if not scan.present and not scan.refused:
+        msg = f"There are no tracking files at {rule.path} (format {rule.format})."
+        raise ReaderError(msg, "Check the path, or name the format with --format.")
+
+
+def _tried(project: Project, study: Study, rule: SourceRule) -> list[_Row]:
+    """Read in memory what would be read; the disk stays as it is."""
+    dataset = _unopened(project, study)
+    known: dict[str, Head] = {}
+    recorded: list[SourceRow] = []
+    if dataset.registry.database.read_only:
+        recorded = dataset.registry.sources()
+        known = {head.key: head for head in dataset.registry.heads("") if head.state in DONE}
+    scan = scan_sources([rule], recorded, project.root)
+    _check_found(scan, rule)
+    rows = [
+        _try(dataset.manifest, key, sources, known.get(str(key)), project.root)
+        for key, sources in scan.by_entry().items()
+    ]
+    return rows + _refused(scan, project.root, None)
+
+
+def _unopened(project: Project, study: Study) -> Dataset:
+    """The dataset as it is or would be, with a database, if there is one, that only reads."""
+    workspace = project.workspace(study)
+    manifest = Manifest.new(name=study.dataset.name)
+    if (workspace / MANIFEST_FILE).is_file():
+        manifest = Manifest.load(workspace / MANIFEST_FILE)
+    dataset = Dataset(workspace, manifest.updated_by(study.dataset))
+    database = dataset.registry.database
+    if database.path.is_file():
+        dataset.registry.database = Database(database.path, read_only=True)
+    return dataset
+
+
+def _try(
+    manifest: Manifest, key: EntryKey, sources: list[FoundSource], head: Head | None, root: Path
+) -> _Row:
+    """Read an entry, unless that was done before with the same content and parameters."""
+    file = _files(sources, root)
+    rule = sources[0].rule
+    try:
+        reader = get_reader(rule.format)
+        digests = [source.sha256 for source in sources]
+        params = resolve_params(reader, rule, manifest)
+        action = tracks_action_key(key, digests, reader.name, reader.version, params)
+        if head is not None and head.action_key == action:
+            return _Row(str(key), "unchanged", head.rows, file, "")
+        table, repairs = read_entry([source.path for source in sources], rule, manifest, key)
+    except MosaicError as error:
+        return _Row(str(key), "failed", None, file, str(error))
+    return _Row(str(key), "would read", table.height, file, repairs.describe())
+
+
+def _read(project: Project, study: Study, rule: SourceRule) -> list[_Row]:
+    """Record the rule, read what is new or changed, and tell what became of each file."""
+    dataset = project.open(study)
+    _check_found(scan_sources([rule], [], project.root), rule)
+    if not rule.declared:
+        dataset.add_source(rule)
+    engine = Engine()
+    run = DatasetRun(dataset, [], engine)
+    run.tracks.register()
+    place = resolve_path(rule.path, project.root)
+    keys = [
+        key
+        for key, sources in run.tracks.sources.items()
+        if any(s.path.is_relative_to(place) for s in sources)
+    ]
+    before = {key: run.tracks.statuses[key] for key in keys}
+    run.selection = Selection(keys=frozenset(keys))
+    with progress() as tell:
+        report = draw(run, tell)
+    failures = {key: why for step in report for key, why in step.failures.items()}
+    rows = [
+        _row(run, key, before[key], failures.get(key, ""), project.root) for key in sorted(keys)
+    ]
+    return rows + _refused(run.tracks.scan, project.root, place)
+
+
+def _row(run: DatasetRun, key: str, before: EntryStatus, failure: str, root: Path) -> _Row:
+    file = _files(run.tracks.sources[key], root)
+    status = run.tracks.statuses[key]
+    if status.state not in DONE or status.result is None:
+        why = failure or (error_message(status.head.error) if status.head else "") or status.reason
+        return _Row(key, "failed", None, file, why)
+    state = "unchanged" if before.state in DONE else "read"
+    return _Row(key, state, status.result.rows, file, _repairs(run.dataset, status))
+
+
+def _repairs(dataset: Dataset, status: EntryStatus) -> str:
+    """What was repaired when the tracks were read."""
+    assert status.result is not None
+    assert status.result.output_sha256 is not None
+    path = dataset.objects.path(status.result.output_sha256, status.result.ext)
+    counts = read_notes(path).get("repairs")
+    return Repairs(**counts).describe() if counts else ""
+
+
+def _files(sources: list[FoundSource], root: Path) -> str:
+    return ", ".join(shown_path(source.path, root) for source in sources)
+
+
+def _refused(scan: SourceScan, root: Path, place: Path | None) -> list[_Row]:
+    return [
+        _Row(None, "refused", None, shown_path(refusal.path, root), refusal.reason)
+        for refusal in scan.refused
+        if place is None or refusal.path.is_relative_to(place)
+    ]
+
+
+def _summary(rows: list[_Row], study: Study, dry_run: bool) -> str:
+    counts = dict.fromkeys(("read", "would read", "unchanged", "failed", "refused"), 0)
+    for row in rows:
+        counts[row.state] += 1
+    told = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
+    end = "nothing was written." if dry_run else "`mosaic run` computes with them."
+    return f"{study.dataset.name}: {told}; {end}"

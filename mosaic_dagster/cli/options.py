@@ -1,0 +1,42 @@
+"""Options that several commands take."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def _project(context: typer.Context, value: Path | None) -> Path | None:
+    """``mosaic --project DIR status`` means the same as ``mosaic status --project DIR``."""
+    outer: Path | None = context.find_root().params.get("project")
+    return value or outer
+
+
+PROJECT_HELP = "Folder of the project; by default the nearest one from here upwards."
+
+ProjectOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--project", envvar="MOSAIC_PROJECT", metavar="DIR", help=PROJECT_HELP, callback=_project
+    ),
+]
+DatasetOption = Annotated[
+    str | None,
+    typer.Option("--dataset", help="Name of the dataset, where the project has several."),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+EntryOption = Annotated[
+    str | None,
+    typer.Option("--entry", metavar="KEY", help="Key of the recording, such as dish01/larva_007."),
+]
+StepArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="STEP", help="Name of a step, or PIPELINE/STEP, or `tracks`.", show_default=False
+    ),
+]
+PipelineArgument = Annotated[
+    str | None, typer.Argument(metavar="PIPELINE", help="Name of a pipeline; all by default.")
+]

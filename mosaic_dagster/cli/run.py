@@ -1,0 +1,219 @@
+"""``mosaic run``: bring a project up to date, through Dagster in this process."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from enum import StrEnum
+from typing import Annotated, Any
+
+import polars as pl
+import typer
+
+from mosaic_dagster.cli.choices import find_entry, find_keys, find_selection, find_step
+from mosaic_dagster.cli.options import DatasetOption, JsonOption, PipelineArgument, ProjectOption
+from mosaic_dagster.cli.progress import held_output, label_of, progress
+from mosaic_dagster.cli.project import Project, import_from, open_project, pipelines_of
+from mosaic_dagster.cli.status import told_status
+from mosaic_dagster.cli.tables import print_json, print_lines, print_table
+from mosaic_dagster.errors import ProjectError, RunFailedError
+from mosaic_dagster.pipeline import DatasetRun, Pipeline, Study
+from mosaic_dagster.pipeline.plan import plan_of_run
+from mosaic_dagster.pipeline.report import StepReport
+from mosaic_dagster.pipeline.run import StepStream
+
+DEFINITIONS = "assets.definitions"
+
+
+class EngineName(StrEnum):
+    """Where entries are computed."""
+
+    loky = "loky"
+    dask = "dask"
+    sequential = "sequential"
+
+
+def run(
+    pipeline: PipelineArgument = None,
+    dataset: DatasetOption = None,
+    step: Annotated[
+        list[str] | None,
+        typer.Option("--step", metavar="STEP", help="Make this and what it needs; repeatable."),
+    ] = None,
+    group: Annotated[
+        list[str] | None,
+        typer.Option("--group", help="Only recordings of this group; repeatable."),
+    ] = None,
+    entry: Annotated[
+        list[str] | None,
+        typer.Option("--entry", metavar="KEY", help="Only this recording; repeatable."),
+    ] = None,
+    force_from: Annotated[
+        str | None,
+        typer.Option("--force-from", metavar="STEP", help="Make this and all below it anew."),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be made and why; make nothing.")
+    ] = False,
+    engine: Annotated[
+        EngineName | None,
+        typer.Option("--engine", help="Where to compute, if not as the project is configured."),
+    ] = None,
+    as_json: JsonOption = False,
+    project: ProjectOption = None,
+) -> None:
+    """Make what is out of date: new recordings, changed files, parameters and code.
+
+    The run goes through Dagster, so its user interface shows it. A fit that is out of date
+    sees all recordings of its pipeline, whatever is selected.
+
+    Example: mosaic run crawling --group dish01 --dry-run
+    """
+    with open_project(project) as found:
+        studies = found.chosen(dataset, pipeline)
+        if (group or entry) and len(studies) > 1:
+            studies = [found.study(dataset)]
+        asked = _Asked(found, studies, step or [], group or [], entry or [], force_from)
+        if dry_run:
+            _print_plan(asked.plan(), as_json)
+        else:
+            named = dataset is not None or pipeline is not None or bool(step)
+            config = asked.config(named) | ({"engine": str(engine)} if engine else {})
+            _run(found, studies, config, as_json)
+
+
+class _Asked:
+    """What the command line asks for, checked against what there is."""
+
+    def __init__(
+        self,
+        project: Project,
+        studies: Sequence[Study],
+        steps: Sequence[str],
+        groups: Sequence[str],
+        entries: Sequence[str],
+        force_from: str | None,
+    ) -> None:
+        everything = pipelines_of(studies)
+        self.steps = ["/".join(_step_to_run(everything, name)) for name in steps]
+        self.force_from = force_from
+        self.selection = find_selection(everything, self.steps, None, force_from)
+        self.groups = list(groups)
+        self.entries = list(entries)
+        self.project = project
+        self.studies = self._with_steps(studies)
+        self.keys = [self._keys(study) for study in self.studies] if groups or entries else []
+
+    def _with_steps(self, studies: Sequence[Study]) -> list[Study]:
+        wanted = {name.rpartition("/")[0] for name in self.steps} | set(self.selection.forced)
+        if not wanted:
+            return list(studies)
+        return [s for s in studies if wanted & {member.name for member in s.pipelines}]
+
+    def _keys(self, study: Study) -> list[str]:
+        known = DatasetRun(self.project.open(study), []).tracks.keys
+        self.entries = [find_entry(text, known) for text in self.entries]
+        return find_keys(self.groups, self.entries, known) or []
+
+    def plan(self) -> pl.DataFrame:
+        """What a run would compute; one row per step."""
+        tables = []
+        for i, study in enumerate(self.studies):
+            selection = find_selection(
+                study.pipelines, self.steps, self.keys[i] if self.keys else None, self.force_from
+            )
+            run = DatasetRun(self.project.open(study), study.pipelines, selection=selection)
+            name = pl.lit(study.dataset.name).alias("dataset")
+            tables.append(plan_of_run(run).select(name, pl.all()))
+        return pl.concat(tables)
+
+    def config(self, named: bool) -> dict[str, Any]:
+        """The same for the job ``refresh``; empty lists mean everything."""
+        names = [member.name for member in pipelines_of(self.studies)]
+        if self.steps:
+            names = sorted({step.rpartition("/")[0] for step in self.steps})
+        return {
+            "datasets": [study.dataset.name for study in self.studies],
+            "pipelines": names if named else [],
+            "steps": self.steps,
+            "groups": self.groups,
+            "entries": self.entries,
+            "force_from": self.force_from,
+        }
+
+
+def _step_to_run(pipelines: Sequence[Pipeline], name: str) -> tuple[str, str]:
+    pipeline, step = find_step(pipelines, name)
+    if not pipeline:
+        msg = "Every run reads the tracks that are new or changed; name a step of a pipeline."
+        raise typer.BadParameter(msg, param_hint="--step")
+    return pipeline, step
+
+
+def _print_plan(table: pl.DataFrame, as_json: bool) -> None:
+    if as_json:
+        print_table(table, as_json=True)
+        return
+    print_table(
+        table.select(
+            "pipeline", "step",
+            pl.col("n_to_compute").alias("to compute"), pl.col("n_fresh").alias("up to date"),
+            "fit", pl.col("upper_bound").alias("at most"), "reasons",
+            pl.col("estimated_seconds").alias("seconds, about"),
+        )
+    )  # fmt: skip
+    units = int(table["n_to_compute"].sum()) + int(table["fit"].sum())
+    told = f"At most {units} results would be made." if units else "Everything is up to date."
+    print_lines(["", told])
+
+
+def _run(project: Project, studies: Sequence[Study], config: dict[str, Any], as_json: bool) -> None:
+    reports: dict[str, StepReport] = {}
+
+    def note(stream: StepStream, count: int) -> None:
+        reports[label_of(stream)] = stream.report
+        tell(stream, count)
+
+    out = sys.stderr if as_json else sys.stdout
+    with _dagster_home(project), held_output(out), progress() as tell:
+        # Dagster takes seconds to import, and only this command needs it.
+        from mosaic_dagster.orchestration.in_process import run_refresh
+        from mosaic_dagster.orchestration.progress import listening
+
+        definitions = _definitions(project)
+        with listening(note):
+            done = run_refresh(definitions, config)
+    if as_json:
+        told = told_status(project, studies)
+        steps = [{"pipeline": report.pipeline} | report.row() for report in reports.values()]
+        facts = {"succeeded": done.succeeded, "run_id": done.run_id, "errors": done.errors}
+        print_json(facts | {"steps": steps, "entries": told["entries"]})
+    if not done.succeeded:
+        raise RunFailedError(" ".join(done.errors) or "The run failed.", _remedy(done.run_id))
+
+
+def _definitions(project: Project) -> Any:
+    module = import_from(project.root, DEFINITIONS)
+    if not hasattr(module, "definitions"):
+        msg = f"{DEFINITIONS} of {project.root} has no `definitions`."
+        raise ProjectError(msg, "Assign to it what build_definitions gives.")
+    return module.definitions
+
+
+def _remedy(run_id: str) -> str:
+    return f"`mosaic status` lists what is left; `dagster dev` shows run {run_id}."
+
+
+@contextmanager
+def _dagster_home(project: Project) -> Iterator[None]:
+    """The project's own Dagster instance, unless the user named another."""
+    defaults = {"DAGSTER_HOME": str(project.root), "DAGSTER_DISABLE_TELEMETRY": "1"}
+    added = {name: value for name, value in defaults.items() if not os.environ.get(name)}
+    os.environ.update(added)
+    try:
+        yield
+    finally:
+        for name in added:
+            os.environ.pop(name, None)
