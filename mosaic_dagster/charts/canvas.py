@@ -9,7 +9,7 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import ListedColormap
+from matplotlib.colors import Colormap, ListedColormap
 from matplotlib.figure import Figure
 
 # Paul Tol's "muted" and "bright" schemes: told apart by colour-blind people, and on paper.
@@ -21,7 +21,7 @@ _COLOURS = (
 NO_CLUSTER = "#E4E4E4"
 """Colour of what belongs to no cluster."""
 
-_STYLE: dict[str, Any] = {
+_STYLE: Any = {
     "font.size": 10,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -58,8 +58,6 @@ def palette(values: Sequence[int]) -> dict[int, str]:
     return {value: _COLOURS[i % len(_COLOURS)] for i, value in enumerate(sorted(set(values)))}
 
 
-def colour_map(colours: Sequence[str]) -> ListedColormap:
+def colour_map(colours: Sequence[str]) -> Colormap:
     """A colour map of these colours, with the colour of nothing for missing values."""
-    colour_map = ListedColormap(list(colours))
-    colour_map.set_bad(NO_CLUSTER)
-    return colour_map
+    return ListedColormap(list(colours)).with_extremes(bad=NO_CLUSTER)

@@ -45,7 +45,7 @@ def ethogram(rows: Mapping[str, pl.DataFrame], title: str = "", column: str = "c
             marks[None, :], aspect="auto", interpolation="nearest", cmap=shades,
             vmin=-0.5, vmax=max(len(order), 1) - 0.5, extent=extent,
         )  # fmt: skip
-    axis.set(title=title, xlabel="time (s)", ylim=(len(rows) - 0.5, -0.5), xlim=_span(rows))
+    axis.set(title=title, xlabel="time (s)", ylim=(max(len(rows), 1) - 0.5, -0.5), xlim=_span(rows))
     axis.set_yticks(range(len(rows)), list(rows))
     if colours:
         handles = [Patch(color=colour, label=str(value)) for value, colour in colours.items()]
@@ -72,4 +72,5 @@ def _span(rows: Mapping[str, pl.DataFrame]) -> tuple[float, float]:
     if not filled:
         return (0.0, 1.0)
     first = min(table["time"].item(0) for table in filled)
-    return (first, max(table["time"].item(-1) for table in filled))
+    # The last frame lasts as long as any other.
+    return (first, max(table["time"].item(-1) + _seconds_per_frame(table) for table in filled))

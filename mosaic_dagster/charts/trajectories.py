@@ -38,9 +38,7 @@ def trajectories(
     columns = min(len(panels), _MOST_COLUMNS) or 1
     rows = max(1, math.ceil(len(panels) / columns))
     figure = new_figure(5.2 * columns, 5.0 * rows)
-    values = [
-        v for t in panels.values() for v in t[column].drop_nulls().unique().to_list()
-    ]
+    values = [v for t in panels.values() for v in t[column].drop_nulls().unique().to_list()]
     colours = palette(values)
     axes = new_axes(figure, rows, columns)
     for axis, (title, table) in zip(axes, panels.items(), strict=False):

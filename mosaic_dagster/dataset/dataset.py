@@ -206,7 +206,7 @@ class Dataset:
                 key=str(key),
                 tracks_sha256=stored.digest,
                 source_sha256=None,
-                state="present",
+                state="fresh" if normal.height else "empty",
                 added_at=datetime.now(UTC).replace(tzinfo=None),
             )
             self.registry.put_entries([row])

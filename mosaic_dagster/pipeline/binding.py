@@ -11,7 +11,6 @@ from typing import Any
 from mosaic_dagster.dataset import Dataset, Scope
 from mosaic_dagster.errors import PipelineDefinitionError
 from mosaic_dagster.features import DatasetFacts, Feature, Inputs, Params, Result, StepRef
-from mosaic_dagster.hashing import digest
 from mosaic_dagster.keys import EntryKey
 from mosaic_dagster.pipeline.graph import StepGraph
 from mosaic_dagster.pipeline.identity import declaration_digest, run_id
@@ -70,6 +69,12 @@ class BoundStep:
         return isinstance(self.step, FeatureStep) and self.step.feature_cls.fits == "stream"
 
     @property
+    def passes_through(self) -> bool:
+        """Whether its tables are its one input's own objects, whatever its state is."""
+        whole = len(self.inputs) == 1 and self.frames == (None, None)
+        return whole and isinstance(self.step, FeatureStep) and self.step.feature_cls.passthrough
+
+    @property
     def feature_name(self) -> str:
         """Name of the feature, or how callbacks are called in the registry."""
         return "callback" if self.is_callback else self.feature_cls.name
@@ -77,7 +82,9 @@ class BoundStep:
     @property
     def version(self) -> str:
         """Version of the feature or of the callback's source."""
-        return self.step.version if isinstance(self.step, CallbackStep) else self.feature_cls.version
+        return (
+            self.step.version if isinstance(self.step, CallbackStep) else self.feature_cls.version
+        )
 
     @property
     def feature_cls(self) -> type[Feature[Any]]:
@@ -167,7 +174,7 @@ class BoundPipeline:
         fit = {"threads": options.fit_threads, "require_complete": options.require_complete}
         declaration = declaration_digest(cls.name, cls.version, identity, frames)
         fit_declaration = declaration_digest(cls.name, cls.version, identity, frames, fit)
-        scope = digest(self.entries) if cls.fits == "stream" else None
+        scope = (self.scope or Scope()).identity() if cls.fits == "stream" else None
         asked = declaration if cls.fits == "never" else fit_declaration
         bound = BoundStep(
             step.name, step, step.input_names, step.references(), params, options, frames,
@@ -188,9 +195,7 @@ def scope_keys(scope: Scope | None, entries: Sequence[str]) -> tuple[str, ...]:
     return tuple(entry for entry in entries if EntryKey.parse(entry) in chosen)
 
 
-def frame_range(
-    step: str, options: RunOptions, fps: float | None
-) -> tuple[int | None, int | None]:
+def frame_range(step: str, options: RunOptions, fps: float | None) -> tuple[int | None, int | None]:
     """Frames ``[start, end)`` that a step's options ask for.
 
     A time becomes the first frame at or after it: ``ceil(t * fps - 1e-6)``.
@@ -198,7 +203,7 @@ def frame_range(
     Raises
     ------
     PipelineDefinitionError
-        A time is given and the dataset has no fps.
+        A time is given and the dataset has no fps, or no frame can be in the range.
     """
 
     def frame(given: int | None, time: float | None) -> int | None:
@@ -209,14 +214,16 @@ def frame_range(
             raise PipelineDefinitionError(msg, "Give fps in the dataset, or filter by frame.")
         return math.ceil(time * fps - _FRAME_TOLERANCE)
 
-    return (
-        frame(options.filter_start_frame, options.filter_start_time),
-        frame(options.filter_end_frame, options.filter_end_time),
-    )
+    start = frame(options.filter_start_frame, options.filter_start_time)
+    end = frame(options.filter_end_frame, options.filter_end_time)
+    if start is not None and end is not None and end <= start:
+        msg = f"Step {step!r} asks for frames from {start} up to {end}, which are none."
+        raise PipelineDefinitionError(msg, "The end is the frame after the last one.")
+    return start, end
 
 
-def match_artifact(step: str, pattern: str, members: Mapping[str, str]) -> str:
-    """The one file of a state that a pattern names.
+def match_artifact(asked_by: str, step: str, pattern: str, members: Mapping[str, str]) -> str:
+    """The one file of a state that a pattern names; ``asked_by`` is for the message.
 
     Raises
     ------
@@ -226,6 +233,7 @@ def match_artifact(step: str, pattern: str, members: Mapping[str, str]) -> str:
     names = [name for name in members if fnmatchcase(name, pattern)]
     if len(names) != 1:
         found = f"{len(names)} files" if names else "no file"
-        msg = f"{pattern!r} matches {found} of step {step!r}."
-        raise PipelineDefinitionError(msg, f"Its files are: {', '.join(sorted(members))}.")
+        msg = f"{asked_by} asks for {pattern!r}, which matches {found} of step {step!r}."
+        files = ", ".join(sorted(members)) or "none"
+        raise PipelineDefinitionError(msg, f"Its files are: {files}.")
     return names[0]

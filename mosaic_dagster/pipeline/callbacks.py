@@ -8,16 +8,16 @@ from dataclasses import replace
 from pathlib import Path
 
 from mosaic_dagster.dataset import Dataset
-from mosaic_dagster.errors import PipelineError
+from mosaic_dagster.errors import ObjectMissingError, PipelineError
 from mosaic_dagster.hashing import canonical_json
 from mosaic_dagster.pipeline.binding import BoundStep
-from mosaic_dagster.pipeline.identity import state_manifest
+from mosaic_dagster.pipeline.identity import member_ext, state_manifest
 from mosaic_dagster.pipeline.results import StepResult
 from mosaic_dagster.pipeline.staleness import Evaluation
 from mosaic_dagster.pipeline.steps import CallbackStep
 from mosaic_dagster.pipeline.work import Record, failed
 from mosaic_dagster.store import Dependency, Outcome, StepOutput
-from mosaic_dagster.store.outputs import write_files
+from mosaic_dagster.store.outputs import remove_files, write_files
 
 METADATA = "metadata.json"
 """File of a callback's state that holds the metadata it returned."""
@@ -34,12 +34,13 @@ def run_callback(
         output = step.step.fn(dataset, results)
         files = _files_of(step, output)
         members = {
-            name: dataset.objects.put(data, name.rpartition(".")[2]).digest
-            for name, data in files.items()
+            name: dataset.objects.put(data, member_ext(name)).digest for name, data in files.items()
         }
         manifest = dataset.objects.put(state_manifest(members), "json")
         shown = {name: data for name, data in files.items() if name != METADATA}
-        write_files(export_folder(dataset, evaluation.bound.name), shown)
+        folder = export_folder(dataset, evaluation.bound.name)
+        write_files(folder, shown)
+        remove_files(folder, _earlier_files(evaluation, step) - set(shown))
     except Exception as error:  # noqa: BLE001 - a failing callback is recorded, not raised
         return Record(failed(outcome, error, time.perf_counter() - started), 0.0)
     seconds = time.perf_counter() - started
@@ -68,6 +69,17 @@ def restore_exports(dataset: Dataset, pipeline: str, files: Mapping[str, Path]) 
 def export_folder(dataset: Dataset, pipeline: str) -> Path:
     """Where the files of a pipeline's callbacks lie."""
     return dataset.exports / f"{dataset.name}_{pipeline}"
+
+
+def _earlier_files(evaluation: Evaluation, step: BoundStep) -> set[str]:
+    """Names of the files that the step's last result had; those of a failed one are not known."""
+    head = evaluation.model(step.name).head
+    if head is None or head.output_sha256 is None:
+        return set()
+    try:
+        return set(evaluation.snapshot.state_members(head.output_sha256)) - {METADATA}
+    except ObjectMissingError:  # removed by hand: its files stay until somebody removes them
+        return set()
 
 
 def _files_of(step: BoundStep, output: StepOutput | None) -> dict[str, bytes]:

@@ -14,7 +14,7 @@ from mosaic_dagster.store import ResultRow
 if TYPE_CHECKING:
     from mosaic_dagster.pipeline.pipeline import Pipeline
 
-CLEAN_SCHEMA = {
+CLEAN_SCHEMA: dict[str, Any] = {
     "feature": pl.String, "run_id": pl.String, "status": pl.String, "n_results": pl.Int64,
     "bytes": pl.Int64, "modified": pl.Datetime("us"),
 }  # fmt: skip
@@ -30,9 +30,9 @@ def clean_table(
     """What is stored, by who wants it: ``current``, ``would remove`` or ``removed``.
 
     A result is wanted while a declared step's last record points to it, or while its key is the
-    one that a declared step would have now. Records of steps that the given pipelines no longer declare go,
-    and with ``all_declared`` those of pipelines that are not given at all. The files themselves
-    go with ``mosaic store gc``.
+    one that a declared step would have now. Records of steps that the given pipelines no longer
+    declare go, and with ``all_declared`` those of pipelines that are not given at all. The files
+    themselves go with ``mosaic store gc``.
 
     Parameters
     ----------

@@ -103,6 +103,18 @@ def to_make(step: BoundStep, pipeline: str, key: str, status: EntryStatus) -> Ou
     )
 
 
+def task_of(outcome: Outcome, status: EntryStatus) -> Task:
+    """What a worker needs to compute an entry."""
+    inputs, lookups = [], []
+    for item in status.inputs:
+        kind, _, rest = item.role.partition(":")
+        if kind == "input":
+            inputs.append((item.sha256, "parquet"))
+        elif kind == "lookup":
+            lookups.append((rest, (item.sha256, "parquet")))
+    return Task(outcome, tuple(inputs), tuple(lookups))
+
+
 def compute_entries(job: FeatureJob, tasks: Sequence[Task], engine: Engine) -> Iterator[Chunk]:
     """Compute entries and yield them in chunks small enough that a killed run loses little."""
     parallel = job.feature_cls.parallelizable

@@ -44,6 +44,9 @@ class Engine:
         if self.backend not in ("sequential", "loky", "dask"):
             msg = f"There is no engine {self.backend!r}."
             raise PipelineError(msg, "Use sequential, loky or dask.")
+        if self.workers is not None and self.workers < 1:
+            msg = f"{self.workers} workers cannot compute anything."
+            raise PipelineError(msg, "Give at least one, or None for all cores.")
 
     @property
     def n_workers(self) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING
 
-from mosaic_dagster.dataset import Dataset
+from mosaic_dagster.dataset import Dataset, EntryKey, Scope
 from mosaic_dagster.pipeline.engine import Backend, Engine
 from mosaic_dagster.pipeline.report import RunReport
 from mosaic_dagster.pipeline.results import StepResult
@@ -40,6 +40,9 @@ def run_pipeline(
         forced={pipeline.name: forced},
     )
     run = DatasetRun(dataset, [pipeline], Engine(engine, workers), selection)
+    if selection.keys is not None:
+        known = run.evaluations[pipeline.name].bound.entries
+        Scope(entries=sorted(selection.keys)).select([EntryKey.parse(key) for key in known])
     if not dry_run:
         draw(run, on_chunk).raise_if_failed()
     return results_of(run, pipeline)
@@ -58,7 +61,8 @@ def draw(run: DatasetRun, on_chunk: OnChunk | None = None) -> RunReport:
 
 def load_results(dataset: Dataset, pipeline: Pipeline) -> dict[str, StepResult]:
     """What is stored for each step now."""
-    return results_of(DatasetRun(dataset, [pipeline]), pipeline)
+    looking = Selection(overwrite=False)
+    return results_of(DatasetRun(dataset, [pipeline], selection=looking), pipeline)
 
 
 def results_of(run: DatasetRun, pipeline: Pipeline) -> dict[str, StepResult]:

@@ -12,11 +12,12 @@ from pathlib import Path
 import polars as pl
 from threadpoolctl import threadpool_limits
 
-from mosaic_dagster.errors import FitError
+from mosaic_dagster.errors import FeatureError, FitError
 from mosaic_dagster.features import InputStream
 from mosaic_dagster.keys import EntryKey
+from mosaic_dagster.pipeline.binding import BoundStep
 from mosaic_dagster.pipeline.identity import state_manifest
-from mosaic_dagster.pipeline.work import FeatureJob, Record, Table, failed, load_input
+from mosaic_dagster.pipeline.work import FeatureJob, Record, Table, checked_path, failed, load_input
 from mosaic_dagster.store import ContentStore, Dependency, Outcome
 
 NOTES = "notes.json"
@@ -28,6 +29,7 @@ def fit_state(
     outcome: Outcome,
     inputs: Mapping[str, tuple[Table, ...]],
     threads: int,
+    lookups: Mapping[str, Mapping[str, Table]] | None = None,
 ) -> Record:
     """Fit a feature and store its state; an error is returned as the outcome's error.
 
@@ -41,10 +43,12 @@ def fit_state(
         Stored input tables of every entry that the fit sees.
     threads
         Number of threads that numerical libraries may use.
+    lookups
+        Stored table of every entry, for each parameter that refers to a step's tables.
     """
     started = time.perf_counter()
     try:
-        members, rows, computing = _fit(job, inputs, threads)
+        members, rows, computing = _fit(job, inputs, threads, lookups or {})
         store = ContentStore(job.objects)
         manifest = store.put(state_manifest(members), "json")
     except Exception as error:  # noqa: BLE001 - a failed fit is recorded, not raised
@@ -66,19 +70,26 @@ def fit_state(
 
 
 def _fit(
-    job: FeatureJob, inputs: Mapping[str, tuple[Table, ...]], threads: int
+    job: FeatureJob,
+    inputs: Mapping[str, tuple[Table, ...]],
+    threads: int,
+    lookups: Mapping[str, Mapping[str, Table]],
 ) -> tuple[dict[str, str], int, float]:
     store = ContentStore(job.objects)
     counted = _CountedLoad(lambda key: load_input(job, store, inputs[str(key)]))
     keys = tuple(sorted(EntryKey.parse(key) for key in inputs))
     feature = job.feature_cls(job.inputs, job.params)
-    artifacts = {name: store.path(*table) for name, table in job.artifacts.items()}
+    artifacts = {name: checked_path(store, table) for name, table in job.artifacts.items()}
+    tables = {
+        name: {EntryKey.parse(key): checked_path(store, table) for key, table in by_key.items()}
+        for name, by_key in lookups.items()
+    }
     if feature.fits == "stream" and not keys:
         msg = f"{feature.name} has no entry to fit on."
         raise FitError(msg, "Add recordings, or widen the scope of the pipeline.")
     begun = time.perf_counter()
     with threadpool_limits(threads):
-        if not feature.load_state(None, artifacts, {}):
+        if not feature.load_state(None, artifacts, tables):
             feature.fit(InputStream(keys, counted))
     computing = time.perf_counter() - begun - counted.seconds
     with tempfile.TemporaryDirectory(prefix="mosaic-state-") as folder:
@@ -86,9 +97,36 @@ def _fit(
         notes = feature.state_notes()
         if notes:
             Path(folder, NOTES).write_text(json.dumps(notes, sort_keys=True))
-        files = sorted(path for path in Path(folder).iterdir() if path.is_file())
+        files = sorted(Path(folder).iterdir())
+        _check_files(feature.name, files)
         members = {path.name: store.put_file(path).digest for path in files}
     return members, counted.rows, computing
+
+
+def _check_files(name: str, files: Sequence[Path]) -> None:
+    """Refuse a state that would come back without some of what was saved."""
+    folders = [path.name for path in files if not path.is_file()]
+    if folders or not files:
+        saved = f"the folder {folders[0]!r}" if folders else "no file"
+        msg = f"{name} saved {saved} as its fitted state."
+        raise FeatureError(msg, "save_state writes files directly into the folder it is given.")
+
+
+def fit_tables(
+    step: BoundStep, used: Sequence[str], made_from: Sequence[Dependency]
+) -> tuple[dict[str, tuple[Table, ...]], dict[str, dict[str, Table]]]:
+    """Input tables by entry, and look-up tables by parameter and entry, that a fit sees."""
+    digests = {item.role: item.sha256 for item in made_from}
+    inputs = {
+        key: tuple((digests[f"input:{i}/{key}"], "parquet") for i in range(len(step.inputs)))
+        for key in used
+    }
+    lookups = {
+        parameter: {key: (digests[f"lookup:{parameter}/{key}"], "parquet") for key in used}
+        for parameter, reference in step.references.items()
+        if reference.artifact is None
+    }
+    return inputs, lookups
 
 
 class _CountedLoad:

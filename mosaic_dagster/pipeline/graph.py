@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Iterable, Mapping
 from graphlib import CycleError as _Cycle
 from graphlib import TopologicalSorter
+from heapq import heappop, heappush
 
 from mosaic_dagster.errors import CycleError, PipelineDefinitionError, UnknownStepError
 from mosaic_dagster.pipeline.steps import TRACKS, CallbackStep, FeatureStep, Step
@@ -96,28 +97,32 @@ class StepGraph:
         return UnknownStepError(what, f"{hint}Its steps are: {names}.")
 
     def _sorted(self) -> tuple[str, ...]:
-        sorter = TopologicalSorter({n: [u for u in us if u != TRACKS] for n, us in self.upstream.items()})
+        sorter = TopologicalSorter(
+            {n: [u for u in us if u != TRACKS] for n, us in self.upstream.items()}
+        )
         try:
             sorter.prepare()
         except _Cycle as error:
             circle = " -> ".join(reversed(error.args[1]))
             msg = f"Steps of pipeline {self.pipeline!r} need each other in a circle: {circle}."
             raise CycleError(msg, "Remove one of these inputs or references.") from error
-        declared = list(self.steps)
-        order: list[str] = []
+        # Of the steps that can run, the one declared first: people find their own order again.
+        place = {name: i for i, name in enumerate(self.steps)}
+        names, waiting, order = list(self.steps), list[int](), list[str]()
         while sorter.is_active():
-            ready = sorted(sorter.get_ready(), key=declared.index)
-            order += ready
-            sorter.done(*ready)
+            for ready in sorter.get_ready():
+                heappush(waiting, place[ready])
+            order.append(names[heappop(waiting)])
+            sorter.done(order[-1])
         return tuple(order)
 
     def _check_references(self) -> None:
         for name, step in self.steps.items():
-            for up in step.input_names:
-                if isinstance(self.steps.get(up), CallbackStep) and isinstance(step, FeatureStep):
-                    msg = f"Step {name!r} reads {up!r}, which is a callback and has no tables."
-                    raise PipelineDefinitionError(msg, "Read a feature step instead.")
             if isinstance(step, FeatureStep):
+                for up in step.reads_tables_of():
+                    if isinstance(self.steps.get(up), CallbackStep):
+                        msg = f"Step {name!r} reads {up!r}, which is a callback and has no tables."
+                        raise PipelineDefinitionError(msg, "Read a feature step instead.")
                 for parameter, reference in step.references().items():
                     self._check_reference(step, parameter, reference.step, reference.artifact)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import PurePath
 from typing import Any
 
 from mosaic_dagster.hashing import canonical_json, digest
@@ -100,10 +101,21 @@ def run_id(version: str, declaration: str, upstream: Sequence[str], scope: Any =
     Examples
     --------
     >>> run_id("0.2", "ab", ["0.1-000000000000"])
-    '0.2-2ba7f5b1ad5a'
+    '0.2-d1fba9c2876c'
     """
     asked = {"declaration": declaration, "upstream": list(upstream), "scope": scope}
     return f"{version}-{digest(asked)[:RUN_ID_DIGITS]}"
+
+
+def member_ext(name: str) -> str:
+    """Extension under which a file of a fitted state is stored.
+
+    Examples
+    --------
+    >>> member_ext("templates.parquet"), member_ext("centres")
+    ('parquet', 'bin')
+    """
+    return PurePath(name).suffix[1:].lower() or "bin"
 
 
 def state_manifest(members: Mapping[str, str]) -> bytes:

@@ -136,6 +136,8 @@ class Pipeline:
 
         Raises
         ------
+        ScopeError
+            One of ``entries`` is not in the scope of the pipeline.
         RunFailedError
             Something failed. Everything good is stored; the error carries the report.
         """

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from mosaic_dagster.dataset import Dataset
-from mosaic_dagster.pipeline.run import DatasetRun
-from mosaic_dagster.pipeline.staleness import MODEL, Evaluation
-from mosaic_dagster.pipeline.status import DONE, EntryStatus, step_state
+from mosaic_dagster.pipeline.run import DatasetRun, Selection
+from mosaic_dagster.pipeline.staleness import Evaluation
+from mosaic_dagster.pipeline.status import DONE, MODEL, EntryStatus, step_state
 from mosaic_dagster.pipeline.steps import TRACKS
 
 if TYPE_CHECKING:
     from mosaic_dagster.pipeline.pipeline import Pipeline
 
-STATUS_SCHEMA = {
+STATUS_SCHEMA: dict[str, Any] = {
     "pipeline": pl.String, "step": pl.String, "kind": pl.String, "feature": pl.String,
     "run_id": pl.String, "state": pl.String, "model": pl.String, "n_fresh": pl.Int64,
     "n_stale": pl.Int64, "n_missing": pl.Int64, "n_failed": pl.Int64, "n_blocked": pl.Int64,
@@ -27,7 +27,7 @@ STATUS_SCHEMA = {
     "bytes": pl.Int64,
 }  # fmt: skip
 
-PLAN_SCHEMA = {
+PLAN_SCHEMA: dict[str, Any] = {
     "pipeline": pl.String, "step": pl.String, "n_target": pl.Int64, "n_fresh": pl.Int64,
     "n_to_compute": pl.Int64, "fit": pl.Boolean, "upper_bound": pl.Boolean, "reasons": pl.String,
     "estimated_seconds": pl.Float64,
@@ -36,7 +36,8 @@ PLAN_SCHEMA = {
 
 def status_table(dataset: Dataset, pipeline: Pipeline) -> pl.DataFrame:
     """One row per step of a pipeline, the tracks first."""
-    return status_of_run(DatasetRun(dataset, [pipeline]))
+    looking = Selection(overwrite=False)
+    return status_of_run(DatasetRun(dataset, [pipeline], selection=looking))
 
 
 def status_of_run(run: DatasetRun) -> pl.DataFrame:

@@ -40,7 +40,7 @@ def declared_version(step: FeatureStep) -> str:
 def explain_stale(
     step: BoundStep, statuses: Mapping[str, EntryStatus], snapshot: Snapshot
 ) -> dict[str, EntryStatus]:
-    """Replace the reason *input* by the nearest true one: version, params, model, or which input."""
+    """Replace the reason *input* by the nearest true one: version, params, model, which input."""
     unexplained = {
         key: status
         for key, status in statuses.items()
@@ -87,6 +87,8 @@ def _input_change(
         return "model"
     kind, _, rest = role.partition(":")
     if kind in ("param", "lookup"):
-        return f"input: {step.references[rest].step}" if rest in step.references else "params"
+        parameter = rest.partition("/")[0]
+        reference = step.references.get(parameter)
+        return "params" if reference is None else f"input: {reference.step}"
     position = int(rest.partition("/")[0])
     return f"input: {step.inputs[position]}"

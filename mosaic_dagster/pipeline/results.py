@@ -13,8 +13,8 @@ from pydantic import PrivateAttr
 from mosaic_dagster.errors import EntryNotFoundError
 from mosaic_dagster.features import Result
 from mosaic_dagster.keys import EntryKey
-from mosaic_dagster.pipeline.staleness import MODEL
-from mosaic_dagster.pipeline.status import DONE
+from mosaic_dagster.pipeline.identity import member_ext
+from mosaic_dagster.pipeline.status import DONE, MODEL, EntryStatus
 from mosaic_dagster.pipeline.steps import TRACKS
 from mosaic_dagster.store.codecs import read_table
 
@@ -39,7 +39,7 @@ class StepResult(Result):
     def of(cls, evaluation: Evaluation, step: str) -> StepResult:
         """The result of a step as the evaluation knows it."""
         counts: dict[str, int] = {}
-        for status in evaluation.entries(step).values():
+        for status in _entries(evaluation, step).values():
             counts[status.state] = counts.get(status.state, 0) + 1
         bound = evaluation.bound.steps.get(step)
         result = cls(
@@ -53,7 +53,7 @@ class StepResult(Result):
 
     def keys(self) -> list[EntryKey]:
         """Entries whose table is there, those without rows included."""
-        entries = self._evaluation.entries(self._step)
+        entries = _entries(self._evaluation, self._step)
         return [EntryKey.parse(key) for key, status in entries.items() if status.state in DONE]
 
     def table(self, key: EntryKey | str) -> pl.DataFrame:
@@ -64,7 +64,7 @@ class StepResult(Result):
         EntryNotFoundError
             There is no table for this entry; says in which state it is.
         """
-        status = self._evaluation.entries(self._step).get(str(key))
+        status = _entries(self._evaluation, self._step).get(str(key))
         if status is None:
             known = [str(k) for k in self.keys()]
             near = difflib.get_close_matches(str(key), known, n=1)
@@ -106,4 +106,10 @@ class StepResult(Result):
             return {}
         objects = self._evaluation.snapshot.dataset.objects
         members = self._evaluation.snapshot.state_members(status.result.output_sha256)
-        return {n: objects.path(sha, n.rpartition(".")[2]) for n, sha in members.items()}
+        return {n: objects.path(sha, member_ext(n)) for n, sha in members.items()}
+
+
+def _entries(evaluation: Evaluation, step: str) -> Mapping[str, EntryStatus]:
+    """States of a step in the scope of its pipeline, which the tracks themselves do not know."""
+    statuses = evaluation.entries(step)
+    return {key: statuses[key] for key in evaluation.bound.entries if key in statuses}

@@ -17,19 +17,23 @@ from typing import TYPE_CHECKING
 from mosaic_dagster.dataset import Dataset
 from mosaic_dagster.hashing import canonical_json
 from mosaic_dagster.pipeline.binding import BoundPipeline, BoundStep
-from mosaic_dagster.pipeline.callbacks import run_callback
-from mosaic_dagster.pipeline.compute import Chunk, adopt, compute_entries, to_make
+from mosaic_dagster.pipeline.callbacks import restore_exports, run_callback
+from mosaic_dagster.pipeline.compute import Chunk, adopt, compute_entries, task_of, to_make
 from mosaic_dagster.pipeline.engine import Engine
-from mosaic_dagster.pipeline.fitting import excluded_note, fit_state
+from mosaic_dagster.pipeline.fitting import excluded_note, fit_state, fit_tables
+from mosaic_dagster.pipeline.identity import member_ext
 from mosaic_dagster.pipeline.reasons import declared_params
 from mosaic_dagster.pipeline.report import MODEL_LABEL, RunReport, StepReport
+from mosaic_dagster.pipeline.results import StepResult
 from mosaic_dagster.pipeline.snapshot import Snapshot
-from mosaic_dagster.pipeline.staleness import MODEL, Evaluation
-from mosaic_dagster.pipeline.status import DONE, EntryStatus
+from mosaic_dagster.pipeline.staleness import Evaluation
+from mosaic_dagster.pipeline.status import DONE, MODEL, EntryStatus, made_state
 from mosaic_dagster.pipeline.steps import TRACKS
-from mosaic_dagster.pipeline.tracks import TracksState, compute_tracks
-from mosaic_dagster.pipeline.work import FeatureJob, Table, Task
+from mosaic_dagster.pipeline.track_reading import compute_tracks
+from mosaic_dagster.pipeline.tracks import TracksState
+from mosaic_dagster.pipeline.work import FeatureJob
 from mosaic_dagster.store import Outcome, RunRow
+from mosaic_dagster.store.records import RunStatus
 
 if TYPE_CHECKING:
     from mosaic_dagster.pipeline.pipeline import Pipeline
@@ -49,12 +53,20 @@ class Selection:
         Whether the run makes tracks.
     forced
         Per pipeline name, steps that are made even when they are up to date.
+    overwrite
+        Whether the option of this name counts; it is about making, not about what is there.
     """
 
     steps: Mapping[str, Collection[str]] | None = None
     keys: Collection[str] | None = None
     tracks: bool = True
     forced: Mapping[str, Collection[str]] = field(default_factory=dict)
+    overwrite: bool = True
+
+    def forced_steps(self, bound: BoundPipeline) -> set[str]:
+        """Steps of a pipeline that are made even when they are up to date."""
+        overwritten = {name for name, step in bound.steps.items() if step.options.overwrite}
+        return {*self.forced.get(bound.name, ()), *(overwritten if self.overwrite else ())}
 
 
 @dataclass
@@ -97,9 +109,7 @@ class DatasetRun:
         self.selection = selection or Selection()
         names = ["", *(pipeline.name for pipeline in pipelines)]
         self.snapshot = Snapshot.take(dataset, names)
-        self.tracks = TracksState.read(
-            dataset, self.snapshot, pinned=not self.selection.tracks
-        )
+        self.tracks = TracksState.read(dataset, self.snapshot, pinned=not self.selection.tracks)
         self.evaluations: dict[str, Evaluation] = {}
         for pipeline in pipelines:
             bound = pipeline.bind(dataset, self.tracks.keys)
@@ -108,8 +118,9 @@ class DatasetRun:
                 self.snapshot,
                 self.tracks.statuses,
                 pinned=set(bound.steps) - set(self.steps_of(bound)),
-                forced=self.selection.forced.get(pipeline.name, ()),
+                forced=self.selection.forced_steps(bound),
             )
+        self._known_runs = set(self.snapshot.declarations)
         self.reports: dict[tuple[str, str], StepReport] = {}
 
     # What is asked for.
@@ -146,8 +157,10 @@ class DatasetRun:
         graph, bound = evaluation.bound.graph, evaluation.bound
         for name in self.steps_of(bound):
             other = bound.steps[name]
-            needs = TRACKS in self._needed_by(bound, name) if step == TRACKS else (
-                name != step and step in graph.above([name])
+            needs = (
+                TRACKS in self._needed_by(bound, name)
+                if step == TRACKS
+                else (name != step and step in graph.above([name]))
             )
             whole = other.fits_on_entries or other.is_callback
             if whole and needs and evaluation.model(name).state not in DONE:
@@ -212,26 +225,32 @@ class DatasetRun:
             status = statuses[key]
             if status.state not in DONE and not status.is_computable:
                 report.blocked[key] = status.reason or status.state
-        todo = [key for key in keys if statuses[key].is_computable]
-        if not todo:
-            return
-        model = evaluation.model(step.name) if step.is_fitted else None
-        job = self._job(evaluation, step, model)
-        tasks = [_task(to_make(step, pipeline, k, statuses[k]), statuses[k]) for k in todo]
-        if step.feature_cls.passthrough and len(step.inputs) == 1 and step.frames == (None, None):
-            yield Chunk(made=tuple(self._passed_through(evaluation, step, t) for t in tasks))
-        else:
+        todo = {key: statuses[key] for key in keys if statuses[key].is_computable}
+        if todo and step.passes_through:
+            yield Chunk(made=tuple(self._passed_through(evaluation, step, todo)))
+        elif todo:
+            model = evaluation.model(step.name) if step.is_fitted else None
+            job = self._job(evaluation, step, model)
+            tasks = [task_of(to_make(step, pipeline, key, todo[key]), todo[key]) for key in todo]
             yield from compute_entries(job, tasks, self.engine)
 
-    def _passed_through(self, evaluation: Evaluation, step: BoundStep, task: Task) -> Outcome:
-        """The input's own object as the result: nothing is stored twice."""
-        source = evaluation.entries(step.inputs[0])[task.outcome.key].result
-        assert source is not None
-        state = "fresh" if source.rows else "empty"
-        return replace(
-            task.outcome, state=state, output_sha256=source.output_sha256, ext=source.ext,
-            rows=source.rows, bytes=source.bytes,
-        )  # fmt: skip
+    @staticmethod
+    def _passed_through(
+        evaluation: Evaluation, step: BoundStep, todo: Mapping[str, EntryStatus]
+    ) -> Iterator[Outcome]:
+        """The input's own objects as results: nothing is stored twice."""
+        sources = evaluation.entries(step.inputs[0])
+        for key, status in todo.items():
+            source = sources[key].result
+            assert source is not None
+            yield replace(
+                to_make(step, evaluation.bound.name, key, status),
+                state=made_state(key, source.rows),
+                output_sha256=source.output_sha256,
+                ext=source.ext,
+                rows=source.rows,
+                bytes=source.bytes,
+            )
 
     def _fit_chunks(
         self, evaluation: Evaluation, step: BoundStep, report: StepReport
@@ -240,6 +259,9 @@ class DatasetRun:
         pipeline = evaluation.bound.name
         always = step.is_callback and getattr(step.step, "always", False)
         if status.state in DONE and not always:
+            if step.is_callback:
+                files = StepResult.of(evaluation, step.name).artifacts()
+                restore_exports(self.dataset, pipeline, files)
             yield Chunk(reused=(adopt(step, pipeline, MODEL, status),))
         elif status.action_key is None:
             report.blocked[MODEL_LABEL] = status.reason or status.state
@@ -251,21 +273,10 @@ class DatasetRun:
                 used, excluded = evaluation.usable(step) if step.fits_on_entries else ([], [])
                 if excluded:
                     report.notes.append(excluded_note(excluded))
-                inputs = {key: self._input_tables(evaluation, step, key) for key in used}
+                inputs, lookups = fit_tables(step, used, status.inputs)
                 job = self._job(evaluation, step, None)
-                record = fit_state(job, outcome, inputs, step.options.fit_threads)
+                record = fit_state(job, outcome, inputs, step.options.fit_threads, lookups)
             yield Chunk(made=(record.outcome,), computing=record.computing)
-
-    def _input_tables(
-        self, evaluation: Evaluation, step: BoundStep, key: str
-    ) -> tuple[Table, ...]:
-        tables = []
-        for name in step.inputs:
-            result = evaluation.entries(name)[key].result
-            assert result is not None
-            assert result.output_sha256 is not None
-            tables.append((result.output_sha256, result.ext))
-        return tuple(tables)
 
     def _job(
         self, evaluation: Evaluation, step: BoundStep, model: EntryStatus | None
@@ -275,15 +286,12 @@ class DatasetRun:
             assert model.result is not None
             assert model.result.output_sha256 is not None
             state = self.snapshot.state_members(model.result.output_sha256)
-        artifacts = {}
-        for item in evaluation.artifacts(step):
-            name = item.role.removeprefix("param:")
-            reference = step.references[name]
-            assert reference.artifact is not None
-            artifacts[name] = (item.sha256, reference.artifact.rpartition(".")[2])
+        artifacts = {
+            parameter: (sha256, member_ext(name))
+            for parameter, (name, sha256) in evaluation.artifacts(step).items()
+        }
         assert step.params is not None
         return FeatureJob(
-            identity=f"{step.declaration}:{model.action_key if model else ''}",
             objects=self.dataset.objects.root,
             feature_cls=step.feature_cls,
             inputs=tuple(step.checked_inputs),
@@ -301,22 +309,40 @@ class DatasetRun:
         if stream.step == TRACKS and not stream.pipeline:
             adopted = self.tracks.needing_adoption(chunk.reused)
         else:
-            units = self.evaluations[stream.pipeline].units(stream.step)
-            adopted = [o.key for o in chunk.reused if units[o.key].needs_adoption]
+            adopted = self._needing_adoption(stream, chunk)
         taken = set(adopted)
         written = [*chunk.made, *(o for o in chunk.reused if o.key in taken)]
         if written:
             registry = self.dataset.registry
             with registry.session():
-                if stream.starts is not None:
-                    registry.start_runs([stream.starts])
-                    stream.starts = None
+                self._start(stream)
                 registry.commit(written)
                 if stream.step == TRACKS and not stream.pipeline:
                     self.tracks.commit(written)
             self._take_in(stream, written)
         stream.report.add(chunk.outcomes, adopted)
         stream.report.computing += chunk.computing
+
+    def _start(self, stream: StepStream) -> None:
+        """Record the attempt, and the runs above it when the run is a new one."""
+        starts, stream.starts = stream.starts, None
+        if starts is None:
+            return
+        registry = self.dataset.registry
+        registry.start_runs([starts])
+        if starts.run_id not in self._known_runs and stream.pipeline:
+            self._known_runs.add(starts.run_id)
+            steps = self.evaluations[stream.pipeline].bound.steps
+            for name in steps[stream.step].upstream():
+                above = steps.get(name)
+                run = (TRACKS, TRACKS) if above is None else (above.feature_name, above.run_id)
+                registry.record_dependency(starts.feature, starts.run_id, *run)
+
+    def _needing_adoption(self, stream: StepStream, chunk: Chunk) -> list[str]:
+        if not chunk.reused:
+            return []
+        units = self.evaluations[stream.pipeline].units(stream.step)
+        return [o.key for o in chunk.reused if units[o.key].needs_adoption]
 
     def _take_in(self, stream: StepStream, written: Sequence[Outcome]) -> None:
         if stream.step == TRACKS and not stream.pipeline:
@@ -330,7 +356,7 @@ class DatasetRun:
         """Close a stream: its attempt in the registry ends as finished or failed."""
         stream.report.elapsed += time.monotonic() - stream.begun
         if stream.starts is None and (run_id := self._run_id(stream)):
-            status = "finished" if stream.report.is_good else "failed"
+            status: RunStatus = "finished" if stream.report.is_good else "failed"
             self.dataset.registry.finish_runs([(run_id, status)])
 
     def _run_id(self, stream: StepStream) -> str:
@@ -358,14 +384,3 @@ def run_start(step: BoundStep) -> RunRow:
         params_json=declared_params(step),
         inputs_json=canonical_json(step.upstream()),
     )
-
-
-def _task(outcome: Outcome, status: EntryStatus) -> Task:
-    inputs, lookups = [], []
-    for item in status.inputs:
-        kind, _, rest = item.role.partition(":")
-        if kind == "input":
-            inputs.append((item.sha256, "parquet"))
-        elif kind == "lookup":
-            lookups.append((rest, (item.sha256, "parquet")))
-    return Task(outcome, tuple(inputs), tuple(lookups))

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from mosaic_dagster.dataset import Dataset
+from mosaic_dagster.errors import StoreError
+from mosaic_dagster.pipeline.identity import member_ext
+from mosaic_dagster.pipeline.status import MODEL
 from mosaic_dagster.store import Dependency, Head, StoredResult
 
 Declaration = tuple[str, str, str | None]
@@ -30,6 +33,7 @@ class Snapshot:
     dataset: Dataset
     heads: dict[str, dict[str, dict[str, Head]]]
     declarations: dict[str, Declaration]
+    _members: dict[str, dict[str, str]] = field(default_factory=dict)
 
     @classmethod
     def take(cls, dataset: Dataset, pipelines: Iterable[str]) -> Snapshot:
@@ -63,15 +67,29 @@ class Snapshot:
         """What the results under these keys were made from."""
         return self.dataset.registry.dependencies_of(action_keys) if action_keys else {}
 
-    def present(self, results: Iterable[StoredResult]) -> set[str]:
-        """Digests of those results whose object is in the store with the right size."""
-        return self.dataset.objects.present(
-            (result.output_sha256, result.ext, result.bytes)
-            for result in results
-            if result.output_sha256 is not None
+    def present(self, results: Iterable[tuple[str, StoredResult]]) -> set[str]:
+        """Digests of what is in the store with the right size, given (key, result) pairs.
+
+        A fitted state is there when every file of it is.
+        """
+        made = [(key, result) for key, result in results if result.output_sha256 is not None]
+        digests = self.dataset.objects.present(
+            (str(result.output_sha256), result.ext, result.bytes) for _, result in made
         )
+        states = {str(result.output_sha256) for key, result in made if key == MODEL}
+        return digests - {digest for digest in states & digests if not self._is_whole(digest)}
+
+    def _is_whole(self, state: str) -> bool:
+        objects = self.dataset.objects
+        try:
+            members = self.state_members(state)
+        except StoreError:
+            return False
+        found = objects.present((sha, member_ext(name), None) for name, sha in members.items())
+        return found >= set(members.values())
 
     def state_members(self, digest: str) -> dict[str, str]:
         """File name to digest of a fitted state."""
-        members: dict[str, str] = json.loads(self.dataset.objects.get(digest, "json"))
-        return members
+        if digest not in self._members:
+            self._members[digest] = json.loads(self.dataset.objects.get(digest, "json"))
+        return self._members[digest]

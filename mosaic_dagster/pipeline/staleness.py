@@ -8,7 +8,7 @@ above it is made, so below something stale the answer is an upper bound (*upstre
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from mosaic_dagster.pipeline.binding import BoundPipeline, BoundStep, match_artifact
 from mosaic_dagster.pipeline.identity import entry_key, fit_key
@@ -19,14 +19,16 @@ from mosaic_dagster.pipeline.status import (
     PENDING,
     STOPPED,
     EntryStatus,
+    State,
+    made_state,
     result_of,
     status_of,
 )
+from mosaic_dagster.pipeline.status import (
+    MODEL as MODEL,
+)
 from mosaic_dagster.pipeline.steps import TRACKS
 from mosaic_dagster.store import Dependency, Head, Outcome, StoredResult
-
-MODEL = ""
-"""Key of a step's fitted state, beside the keys of its entries."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +69,7 @@ class Evaluation:
         self.snapshot = snapshot
         self.tracks = tracks
         self.pinned = frozenset(pinned)
-        overwritten = {name for name, step in bound.steps.items() if step.options.overwrite}
-        self.forced = frozenset(forced) | overwritten
+        self.forced = frozenset(forced)
         self._entries: dict[str, dict[str, EntryStatus]] = {}
         self._models: dict[str, EntryStatus] = {}
         self._recorded: dict[str, dict[str, EntryStatus]] = {}
@@ -98,17 +99,23 @@ class Evaluation:
     def usable(self, step: BoundStep) -> tuple[list[str], list[str]]:
         """Entries of the scope that a fit sees, and those that it leaves out."""
         used, excluded = [], []
+        reads = self._reads_of(step)
         for key in self.bound.entries:
-            states = {up[key].state for up in self._inputs_of(step)}
+            states = {up[key].state for _, _, up in reads}
             if states == {"fresh"}:
                 used.append(key)
             elif states & STOPPED:
                 excluded.append(key)
         return used, excluded
 
-    def artifacts(self, step: BoundStep) -> tuple[Dependency, ...]:
-        """The files that a step's parameters refer to; empty while one is not made yet."""
-        return self._artifacts(step)[0]
+    def artifacts(self, step: BoundStep) -> dict[str, tuple[str, str]]:
+        """Name and digest of the file that each parameter refers to, as far as they are made."""
+        found = {}
+        for parameter, reference in step.references.items():
+            status = self.model(reference.step) if reference.artifact is not None else None
+            if status is not None and status.state in DONE:
+                found[parameter] = self._member(step, parameter, status)
+        return found
 
     # Telling.
 
@@ -129,8 +136,27 @@ class Evaluation:
 
     # Working it out.
 
-    def _inputs_of(self, step: BoundStep) -> list[Mapping[str, EntryStatus]]:
-        return [self.entries(name) for name in step.inputs]
+    def _reads_of(self, step: BoundStep) -> list[tuple[str, str, Mapping[str, EntryStatus]]]:
+        """Role, step and states of every table that one entry is made from."""
+        reads = [(f"input:{i}", name) for i, name in enumerate(step.inputs)]
+        reads += [
+            (f"lookup:{parameter}", reference.step)
+            for parameter, reference in step.references.items()
+            if reference.artifact is None
+        ]
+        return [(role, name, self.entries(name)) for role, name in reads]
+
+    def _callback_reads(self, step: BoundStep) -> list[tuple[str, str, EntryStatus]]:
+        """Role, step and state of everything that a callback can reach through its inputs."""
+        reads: list[tuple[str, str, EntryStatus]] = []
+        for i, name in enumerate(step.inputs):
+            above = self.bound.steps.get(name)
+            if above is not None and (above.is_fitted or above.is_callback):
+                reads.append((f"state:{i}", name, self.model(name)))
+            if above is None or not above.is_callback:
+                up = self.entries(name)
+                reads += [(f"input:{i}/{key}", name, up[key]) for key in self.bound.entries]
+        return reads
 
     def _evaluate_entries(self, step: BoundStep) -> dict[str, EntryStatus]:
         if step.is_callback:
@@ -139,12 +165,7 @@ class Evaluation:
         if step.name in self.pinned:
             return self._as_recorded(step, self.bound.entries)
         shared, stop = self._shared_inputs(step)
-        lookups = [
-            (f"lookup:{name}", self.entries(ref.step))
-            for name, ref in step.references.items()
-            if ref.artifact is None
-        ]
-        ups = [(f"input:{i}", up) for i, up in enumerate(self._inputs_of(step))] + lookups
+        reads = self._reads_of(step)
         found: dict[str, EntryStatus] = {}
         ready: dict[str, _Ready] = {}
         heads = self.snapshot.of_step(self.bound.name, step.name)
@@ -152,8 +173,8 @@ class Evaluation:
             if key in recorded:
                 found[key] = recorded[key]
                 continue
-            statuses = [(role, up[key]) for role, up in ups]
-            waiting = stop or _waiting(step, statuses)
+            statuses = [(role, name, up[key]) for role, name, up in reads]
+            waiting = _waiting(statuses, stop)
             if waiting is not None:
                 found[key] = _not_ready(waiting, heads.get(key))
                 continue
@@ -165,6 +186,8 @@ class Evaluation:
 
     def _shared_inputs(self, step: BoundStep) -> tuple[tuple[Dependency, ...], EntryStatus | None]:
         """What every entry needs: artifacts and the fitted state, or what keeps them away."""
+        if step.passes_through:
+            return (), None
         references, waiting = self._artifacts(step)
         if waiting is not None or not step.is_fitted:
             return references, waiting
@@ -185,12 +208,20 @@ class Evaluation:
             model = self.model(reference.step)
             if model.state not in DONE:
                 return (), _passed_on(model, reference.step)
-            assert model.result is not None
-            assert model.result.output_sha256 is not None
-            members = self.snapshot.state_members(model.result.output_sha256)
-            member = match_artifact(reference.step, reference.artifact, members)
-            found.append(Dependency(f"param:{name}", members[member], model.action_key))
+            _, digest = self._member(step, name, model)
+            found.append(Dependency(f"param:{name}", digest, model.action_key))
         return tuple(found), None
+
+    def _member(self, step: BoundStep, parameter: str, model: EntryStatus) -> tuple[str, str]:
+        """Name and digest of the file of a fitted state that a parameter refers to."""
+        reference = step.references[parameter]
+        assert model.result is not None
+        assert model.result.output_sha256 is not None
+        assert reference.artifact is not None
+        members = self.snapshot.state_members(model.result.output_sha256)
+        asked_by = f"{parameter} of step {step.name!r}"
+        name = match_artifact(asked_by, reference.step, reference.artifact, members)
+        return name, members[name]
 
     def _evaluate_model(self, step: BoundStep) -> EntryStatus:
         recorded = self._recorded.get(step.name, {})
@@ -200,34 +231,41 @@ class Evaluation:
             return self._as_recorded(step, [MODEL])[MODEL]
         head = self.snapshot.of_step(self.bound.name, step.name).get(MODEL)
         references, waiting = self._artifacts(step)
-        if waiting is None and (step.fits_on_entries or step.is_callback):
+        if waiting is None and step.is_callback:
+            waiting = _waiting_for_all(self._callback_reads(step))
+        elif waiting is None and step.fits_on_entries:
             waiting = self._waiting_for_entries(step)
         if waiting is not None:
             return _not_ready(waiting, head)
-        on_entries = step.fits_on_entries or step.is_callback
-        used = self.usable(step)[0] if on_entries else []
-        ups = self._inputs_of(step) if used else []
-        inputs: list[Dependency] = list(references)
-        fitted_on = []
-        for key in used:
-            statuses = [(f"input:{i}/{key}", up[key]) for i, up in enumerate(ups)]
-            entry = _dependencies(statuses)
-            inputs += entry
-            fitted_on.append((key, [item.sha256 for item in entry]))
+        read = self._read_whole(step)
         scoped = not step.is_callback and step.feature_cls.scope_dependent
         key = fit_key(
             step.fit_declaration,
             [(item.role, item.sha256) for item in references],
-            fitted_on,
+            [(what, [item.sha256 for item in items]) for what, items in read],
             self.bound.entries if scoped else None,
         )
-        return self._look_up(step, {MODEL: _Ready(key, tuple(inputs))})[MODEL]
+        inputs = (*references, *(item for _, items in read for item in items))
+        return self._look_up(step, {MODEL: _Ready(key, inputs)})[MODEL]
+
+    def _read_whole(self, step: BoundStep) -> list[tuple[str, tuple[Dependency, ...]]]:
+        """What a fit, or a callback, is made from: by entry, or by all that a callback reaches."""
+        if step.is_callback:
+            reads = [read for read in self._callback_reads(step) if read[2].state in DONE]
+            return [(read[0], _dependencies([read])) for read in reads]
+        if not step.fits_on_entries:
+            return []
+        ups = self._reads_of(step)
+        return [
+            (key, _dependencies((f"{role}/{key}", name, up[key]) for role, name, up in ups))
+            for key in self.usable(step)[0]
+        ]
 
     def _waiting_for_entries(self, step: BoundStep) -> EntryStatus | None:
         """What keeps a fit on entries from starting, if anything does."""
-        ups = list(zip(step.inputs, self._inputs_of(step), strict=True))
+        reads = self._reads_of(step)
         for key in self.bound.entries:
-            for name, up in ups:
+            for _, name, up in reads:
                 if up[key].state in PENDING:
                     return EntryStatus(up[key].state, name)
         used, excluded = self.usable(step)
@@ -246,8 +284,13 @@ class Evaluation:
         for head in heads.values():
             if head.output_sha256 is not None:
                 results.setdefault(head.action_key, result_of(head))
-        wanted = (results[item.action_key] for item in ready.values() if item.action_key in results)
-        present = self.snapshot.present(wanted)
+        present = self.snapshot.present(
+            (
+                (key, results[item.action_key])
+                for key, item in ready.items()
+                if item.action_key in results
+            )
+        )
         forced = step.name in self.forced
         found = {
             key: _decide(item, results.get(item.action_key), present, heads.get(key), forced)
@@ -258,7 +301,7 @@ class Evaluation:
     def _as_recorded(self, step: BoundStep, keys: Iterable[str]) -> dict[str, EntryStatus]:
         heads = self.snapshot.of_step(self.bound.name, step.name)
         results = {key: result_of(head) for key, head in heads.items() if head.output_sha256}
-        present = self.snapshot.present(results.values())
+        present = self.snapshot.present(results.items())
         found = {}
         for key in keys:
             head, result = heads.get(key), results.get(key)
@@ -269,53 +312,63 @@ class Evaluation:
             elif result is None or result.output_sha256 not in present:
                 found[key] = EntryStatus("missing", "object missing", head.action_key, head=head)
             else:
-                state = "fresh" if result.rows or key == MODEL else "empty"
-                found[key] = EntryStatus(state, "", head.action_key, result, head=head)
+                found[key] = EntryStatus(
+                    made_state(key, result.rows), "", head.action_key, result, head=head
+                )
         return found
 
 
 def _decide(
     ready: _Ready, result: StoredResult | None, present: set[str], head: Head | None, forced: bool
 ) -> EntryStatus:
-    status = EntryStatus("missing", "new", ready.action_key, None, ready.inputs, head)
+    # Written out rather than with ``replace``: a status makes tens of thousands of these.
+    def told(state: State, reason: str = "", made: StoredResult | None = None) -> EntryStatus:
+        return EntryStatus(state, reason, ready.action_key, made, ready.inputs, head)
+
     if result is not None and result.output_sha256 in present:
         if forced:
-            return replace(status, state="stale", reason="forced")
-        state = "fresh" if result.rows or result.key == MODEL else "empty"
-        return replace(status, state=state, reason="", result=result)
+            return told("stale", "forced")
+        return told(made_state(result.key, result.rows), made=result)
     if result is not None:
-        return replace(status, state="stale", reason="object missing")
+        return told("stale", "object missing")
     if head is None:
-        return status
+        return told("missing", "new")
     if head.action_key == ready.action_key:
         if head.state == "failed":
-            return replace(status, state="failed", reason="failed before")
-        return replace(status, state="stale", reason="object missing")
-    return replace(status, state="stale", reason="input")
+            return told("failed", "failed before")
+        return told("stale", "object missing")
+    return told("stale", "input")
 
 
-def _dependencies(statuses: Iterable[tuple[str, EntryStatus]]) -> tuple[Dependency, ...]:
+def _dependencies(reads: Iterable[tuple[str, str, EntryStatus]]) -> tuple[Dependency, ...]:
     found = []
-    for role, status in statuses:
+    for role, _, status in reads:
         assert status.result is not None
         assert status.result.output_sha256 is not None
         found.append(Dependency(role, status.result.output_sha256, status.action_key))
     return tuple(found)
 
 
-def _waiting(step: BoundStep, statuses: list[tuple[str, EntryStatus]]) -> EntryStatus | None:
-    """The status of the first input that is not there; a stopped one counts before a late one."""
-    late = None
-    for (_, status), name in zip(statuses, [*step.inputs, *_lookup_names(step)], strict=True):
-        if status.state in STOPPED:
-            return _passed_on(status, name)
-        if status.state in PENDING and late is None:
-            late = _passed_on(status, name)
-    return late
+def _waiting(
+    reads: Iterable[tuple[str, str, EntryStatus]], shared: EntryStatus | None = None
+) -> EntryStatus | None:
+    """What an entry waits for: something that stopped counts first, then its own inputs."""
+    late = [] if shared is None else [shared]
+    found = [_passed_on(status, name) for _, name, status in reads if status.state not in DONE]
+    return next((status for status in (*found, *late) if status.state in STOPPED), None) or next(
+        iter((*found, *late)), None
+    )
 
 
-def _lookup_names(step: BoundStep) -> list[str]:
-    return [ref.step for ref in step.references.values() if ref.artifact is None]
+def _waiting_for_all(reads: Iterable[tuple[str, str, EntryStatus]]) -> EntryStatus | None:
+    """What keeps a callback from running: something not made yet, or nothing there at all."""
+    found = list(reads)
+    for _, name, status in found:
+        if status.state in PENDING:
+            return EntryStatus(status.state, name)
+    if found and not any(status.state in DONE for _, _, status in found):
+        return _waiting(found)
+    return None
 
 
 def _passed_on(status: EntryStatus, name: str) -> EntryStatus:

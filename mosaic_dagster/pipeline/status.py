@@ -7,9 +7,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 from mosaic_dagster.store import Dependency, Head, Outcome, StoredResult
+from mosaic_dagster.store.records import OutcomeState
 
 State = Literal["fresh", "empty", "stale", "missing", "failed", "blocked"]
 StepState = Literal["fresh", "partial", "stale", "missing", "failed", "empty"]
+
+MODEL = ""
+"""Key of a step's fitted state, beside the keys of its entries."""
 
 DONE: frozenset[State] = frozenset({"fresh", "empty"})
 """States in which there is nothing to do."""
@@ -62,6 +66,11 @@ class EntryStatus:
         return self.state in DONE and (
             head is None or head.action_key != self.action_key or head.state not in DONE
         )
+
+
+def made_state(key: str, rows: int) -> OutcomeState:
+    """State of what was made: a table without rows is empty, a fitted state never is."""
+    return "fresh" if rows or key == MODEL else "empty"
 
 
 def step_state(states: Iterable[State]) -> StepState:

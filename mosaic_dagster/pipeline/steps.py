@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from mosaic_dagster.errors import PipelineDefinitionError
+from mosaic_dagster.errors import ParamsError, PipelineDefinitionError
 from mosaic_dagster.features import Feature, Params, StepRef, get_feature
 from mosaic_dagster.store import StepOutput
 
@@ -100,9 +100,7 @@ class FeatureStep:
 
     def __post_init__(self) -> None:
         check_name(self.name, "step")
-        if isinstance(self.inputs, str):
-            msg = f"The inputs of step {self.name!r} are one text, not a list of names."
-            raise PipelineDefinitionError(msg, f"Write inputs=({self.inputs!r},).")
+        _check_inputs(self.name, self.inputs)
 
     @property
     def feature_cls(self) -> type[Feature[Any]]:
@@ -111,10 +109,25 @@ class FeatureStep:
 
     @property
     def checked_params(self) -> Params:
-        """The parameters as the feature's own class, checked."""
+        """The parameters as the feature's own class, checked.
+
+        Raises
+        ------
+        ParamsError
+            One is unknown or has a wrong value, or they belong to another feature.
+        """
+        wanted = self.feature_cls.Params
         if isinstance(self.params, Params):
-            return self.params
-        return self.feature_cls.Params.from_overrides(self.params)
+            if isinstance(self.params, wanted):
+                return self.params
+            given = type(self.params).__qualname__
+            msg = f"Step {self.name!r} was given {given}, which is not for {self.feature_cls.name}."
+            raise ParamsError(msg, f"Give {wanted.__qualname__}, or a mapping.")
+        try:
+            return wanted.from_overrides(self.params)
+        except ParamsError as error:
+            msg = f"Step {self.name!r}: {error.what}"
+            raise ParamsError(msg, error.remedy) from error
 
     @property
     def input_names(self) -> tuple[str, ...]:
@@ -122,9 +135,25 @@ class FeatureStep:
         return tuple(self.inputs) or (TRACKS,)
 
     def references(self) -> dict[str, StepRef]:
-        """Parameters that refer to other steps."""
-        references = self.checked_params.references()
-        return {name: ref for name, ref in references.items() if isinstance(ref, StepRef)}
+        """Parameters that refer to other steps.
+
+        Raises
+        ------
+        PipelineDefinitionError
+            One refers to a run by its id, which no step of the pipeline stands for.
+        """
+        found = {}
+        for name, reference in self.checked_params.references().items():
+            if not isinstance(reference, StepRef):
+                msg = f"{name} of step {self.name!r} is a {type(reference).__name__}."
+                raise PipelineDefinitionError(msg, "In a pipeline, refer to a step: StepRef(…).")
+            found[name] = reference
+        return found
+
+    def reads_tables_of(self) -> list[str]:
+        """Names of the steps whose tables it reads, as inputs or by reference."""
+        looked_up = [ref.step for ref in self.references().values() if ref.artifact is None]
+        return [*self.input_names, *looked_up]
 
     def upstream(self) -> tuple[str, ...]:
         """Every step it needs, inputs first."""
@@ -169,6 +198,7 @@ class CallbackStep:
 
     def __post_init__(self) -> None:
         check_name(self.name, "step")
+        _check_inputs(self.name, self.inputs)
 
     @property
     def input_names(self) -> tuple[str, ...]:
@@ -186,7 +216,9 @@ class CallbackStep:
         try:
             source = inspect.getsource(module if module is not None else self.fn)
         except (OSError, TypeError):  # typed at a prompt: only the code itself is known
-            source = self.fn.__code__.co_code.hex() if hasattr(self.fn, "__code__") else repr(self.fn)
+            source = (
+                self.fn.__code__.co_code.hex() if hasattr(self.fn, "__code__") else repr(self.fn)
+            )
         return hashlib.sha256(f"{self.fn.__qualname__}\n{source}".encode()).hexdigest()[:12]
 
     @property
@@ -196,6 +228,12 @@ class CallbackStep:
 
 
 Step = FeatureStep | CallbackStep
+
+
+def _check_inputs(step: str, inputs: Sequence[str]) -> None:
+    if isinstance(inputs, str):
+        msg = f"The inputs of step {step!r} are one text, not a list of names."
+        raise PipelineDefinitionError(msg, f"Write inputs=({inputs!r},).")
 
 
 def check_name(name: str, what: str) -> None:

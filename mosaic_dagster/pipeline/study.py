@@ -31,5 +31,7 @@ class Study:
     def __post_init__(self) -> None:
         names = [pipeline.name for pipeline in self.pipelines]
         if len(set(names)) < len(names):
-            msg = f"Dataset {self.dataset.name!r} has two pipelines of one name: {', '.join(names)}."
+            msg = (
+                f"Dataset {self.dataset.name!r} has two pipelines of one name: {', '.join(names)}."
+            )
             raise PipelineDefinitionError(msg, "Rename one of them.")

@@ -1,4 +1,4 @@
-"""Tracks, the first step of every pipeline: from source files to stored tables.
+"""Tracks, the first step of every pipeline: which of them are up to date.
 
 Tracks go through the same motions as any feature: an action key made of the digests of the source
 files, the reader and its parameters; a look-up before anything is read; one record per entry.
@@ -6,30 +6,20 @@ files, the reader and its parameters; a look-up before anything is read; one rec
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import partial
-from pathlib import Path
 
 from mosaic_dagster.dataset import Dataset
 from mosaic_dagster.dataset.identity import tracks_action_key
-from mosaic_dagster.dataset.manifest import SourceRule
-from mosaic_dagster.dataset.reading import read_entry, reader_of, resolve_params
+from mosaic_dagster.dataset.reading import reader_of, resolve_params
 from mosaic_dagster.dataset.scan import FoundSource, SourceScan
-from mosaic_dagster.errors import MosaicError, ReaderError
-from mosaic_dagster.hashing import digest_file
+from mosaic_dagster.errors import MosaicError
 from mosaic_dagster.keys import EntryKey
-from mosaic_dagster.pipeline.compute import Chunk, in_chunks
-from mosaic_dagster.pipeline.engine import Engine
-from mosaic_dagster.pipeline.report import StepReport
 from mosaic_dagster.pipeline.snapshot import Snapshot
-from mosaic_dagster.pipeline.status import DONE, EntryStatus, result_of, status_of
+from mosaic_dagster.pipeline.status import EntryStatus, made_state, result_of, status_of
 from mosaic_dagster.pipeline.steps import TRACKS
-from mosaic_dagster.pipeline.work import Record, failed
 from mosaic_dagster.store import (
-    ContentStore,
     Dependency,
     EntryRow,
     Outcome,
@@ -37,7 +27,6 @@ from mosaic_dagster.store import (
     SourceRow,
     StoredResult,
 )
-from mosaic_dagster.store.codecs import encode_table
 
 NO_PIPELINE = ""
 """Pipeline under which the heads of tracks are kept: they belong to all."""
@@ -53,13 +42,6 @@ class Facts:
     fps: float | None
     unit: str | None
     keypoints: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class _ReadTask:
-    outcome: Outcome
-    sources: tuple[tuple[Path, str], ...]
-    rule: SourceRule
 
 
 class TracksState:
@@ -124,15 +106,19 @@ class TracksState:
         return [key for key in self.keys if key not in self.rows]
 
     def register(self) -> list[str]:
-        """Record new entries and what the scan learned about files; gives the new keys."""
-        new = self.new_keys
+        """Record new entries and what the scan learned about files; gives the new keys.
+
+        A second call finds nothing left to record.
+        """
+        new, updates = self.new_keys, self.scan.updates
+        self.scan = replace(self.scan, updates=())
         registry = self.dataset.registry
         rows = [_entry_row(EntryKey.parse(key), "registered") for key in new]
         with registry.session():
             if rows:
                 registry.put_entries(rows)
-            if self.scan.updates:
-                registry.put_sources(self.scan.updates)
+            if updates:
+                registry.put_sources(updates)
         self.rows |= {row.key: row for row in rows}
         return new
 
@@ -227,8 +213,9 @@ class _StatusReader:
         for head in self.heads.values():
             if head.output_sha256 is not None:
                 results.setdefault(head.action_key, result_of(head))
-        asked = [results[action] for action, _ in wanted.values() if action in results]
-        present = self.snapshot.present(asked)
+        present = self.snapshot.present(
+            (key, results[action]) for key, (action, _) in wanted.items() if action in results
+        )
         return {
             key: self._decide(key, action, inputs, results.get(action), present)
             for key, (action, inputs) in wanted.items()
@@ -245,8 +232,7 @@ class _StatusReader:
         head = self.heads.get(key)
         status = EntryStatus("missing", "new", action, None, inputs, head)
         if result is not None and result.output_sha256 in present:
-            state = "fresh" if result.rows else "empty"
-            return replace(status, state=state, reason="", result=result)
+            return replace(status, state=made_state(key, result.rows), reason="", result=result)
         if result is not None:
             return replace(status, state="stale", reason="object missing")
         if head is None:
@@ -268,10 +254,18 @@ class _StatusReader:
         if row.tracks_sha256 is None:
             reason = VANISHED if key in self.gone else "no tracks"
             return EntryStatus("blocked", reason)
-        if not self.dataset.objects.exists(row.tracks_sha256, "parquet"):
+        size = self._size(row.tracks_sha256)
+        if size is None:
             return EntryStatus("blocked", "the added tracks are not in the store any more")
-        result = StoredResult("", row.tracks_sha256, "parquet", 1, 0, 0.0, TRACKS, key)
-        return EntryStatus("fresh", "", None, result)
+        rows = 0 if row.state == "empty" else 1
+        result = StoredResult("", row.tracks_sha256, "parquet", rows, size, 0.0, TRACKS, key)
+        return EntryStatus(made_state(key, rows), "", None, result)
+
+    def _size(self, sha256: str) -> int | None:
+        try:
+            return self.dataset.objects.path(sha256, "parquet").stat().st_size
+        except FileNotFoundError:
+            return None
 
     def _as_recorded(self, key: str) -> EntryStatus:
         head = self.heads.get(key)
@@ -280,107 +274,16 @@ class _StatusReader:
         if head.state == "failed" and key in self.sources:
             return EntryStatus("failed", "failed before", head.action_key, head=head)
         result = result_of(head)
-        if result.output_sha256 is None or not self.snapshot.present([result]):
+        if result.output_sha256 is None or not self.snapshot.present([(key, result)]):
             reason = VANISHED if key in self.gone else "object missing"
             return EntryStatus("blocked", reason, head=head)
-        state = "fresh" if result.rows else "empty"
-        return EntryStatus(state, "", head.action_key, result, head=head)
+        return EntryStatus(made_state(key, result.rows), "", head.action_key, result, head=head)
 
 
 def facts_of(dataset: Dataset) -> Facts:
     """The facts of a dataset that reading and features take."""
     manifest = dataset.manifest
     return Facts(manifest.fps, manifest.unit, tuple(manifest.keypoints))
-
-
-def compute_tracks(
-    state: TracksState, keys: Sequence[str], engine: Engine, report: StepReport
-) -> Iterator[Chunk]:
-    """Read what is new or changed among some entries."""
-    statuses = state.statuses
-    reused = [_outcome(key, statuses[key]) for key in keys if statuses[key].state in DONE]
-    if reused:
-        yield Chunk(reused=tuple(reused))
-    for key in keys:
-        if statuses[key].state not in DONE and not statuses[key].is_computable:
-            report.blocked[key] = statuses[key].reason
-    report.failures |= state.refused
-    tasks = [
-        _ReadTask(
-            _outcome(key, statuses[key]),
-            tuple((source.path, source.sha256) for source in state.sources[key]),
-            state.sources[key][0].rule,
-        )
-        for key in keys
-        if statuses[key].is_computable
-    ]
-    read = partial(_read_all, state.dataset.objects.root, facts_of(state.dataset))
-    yield from in_chunks(engine.map(read, tasks))
-
-
-def _outcome(key: str, status: EntryStatus) -> Outcome:
-    result = status.result
-    done = status.state in DONE
-    return Outcome(
-        pipeline=NO_PIPELINE,
-        step=TRACKS,
-        key=key,
-        run_id=TRACKS,
-        action_key=status.action_key or "",
-        state=status.state if done else "failed",
-        output_sha256=result.output_sha256 if result else None,
-        ext="parquet",
-        rows=result.rows if result else 0,
-        bytes=result.bytes if result else 0,
-        seconds=result.seconds if result else 0.0,
-        error=None,
-        inputs=status.inputs,
-        made=not done,
-    )
-
-
-def _read_all(objects: Path, facts: Facts, tasks: Sequence[_ReadTask]) -> list[Record]:
-    store = ContentStore(objects)
-    return [_read(store, facts, task) for task in tasks]
-
-
-def _read(store: ContentStore, facts: Facts, task: _ReadTask) -> Record:
-    started = time.perf_counter()
-    try:
-        key = EntryKey.parse(task.outcome.key)
-        paths = [path for path, _ in task.sources]
-        _check_there(paths)
-        table, repairs = read_entry(paths, task.rule, facts, key)
-        computing = time.perf_counter() - started
-        _check_unchanged(task.sources)
-        stored = store.put(encode_table(table, {"repairs": repairs.as_dict()}), "parquet")
-    except Exception as error:  # noqa: BLE001 - one bad file must not stop the others
-        return Record(failed(task.outcome, error, time.perf_counter() - started), 0.0)
-    outcome = replace(
-        task.outcome,
-        state="fresh" if table.height else "empty",
-        output_sha256=stored.digest,
-        ext=stored.ext,
-        rows=table.height,
-        bytes=stored.size,
-        seconds=time.perf_counter() - started,
-    )
-    return Record(outcome, computing)
-
-
-def _check_there(paths: Sequence[Path]) -> None:
-    for path in paths:
-        if not path.is_file():
-            msg = f"{path} was there a moment ago and is gone."
-            raise ReaderError(msg, "Put it back, or remove its source rule.")
-
-
-def _check_unchanged(sources: Sequence[tuple[Path, str]]) -> None:
-    """Refuse what was read while it was being written: its digest would name other content."""
-    for path, sha256 in sources:
-        if digest_file(path) != sha256:
-            msg = f"{path} changed while it was being read."
-            raise ReaderError(msg, "Run again when it is no longer written to.")
 
 
 def _entry_row(key: EntryKey, state: str) -> EntryRow:

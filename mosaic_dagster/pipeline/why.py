@@ -7,9 +7,10 @@ from typing import Any
 
 from mosaic_dagster.dataset import Dataset
 from mosaic_dagster.errors import ScopeError
+from mosaic_dagster.pipeline.binding import BoundStep
 from mosaic_dagster.pipeline.run import DatasetRun
-from mosaic_dagster.pipeline.staleness import MODEL
-from mosaic_dagster.pipeline.status import EntryStatus
+from mosaic_dagster.pipeline.staleness import Evaluation
+from mosaic_dagster.pipeline.status import MODEL, EntryStatus
 from mosaic_dagster.pipeline.steps import TRACKS
 from mosaic_dagster.pipeline.tracks import sources_of
 from mosaic_dagster.pipeline.work import error_message
@@ -72,6 +73,8 @@ def explain(run: DatasetRun, pipeline: str, step: str, key: str) -> Explanation:
 
     Raises
     ------
+    UnknownStepError
+        The pipeline has no such step.
     ScopeError
         The entry is not in the scope of the pipeline.
     """
@@ -94,6 +97,7 @@ def _explain(
         seen[(step, key)] = told
         return told
     evaluation = run.evaluations[pipeline]
+    evaluation.bound.graph.require(step)
     bound = evaluation.bound.steps[step]
     told = _told(run.dataset, evaluation.units(step), step, key, bound.run_id)
     seen[(step, key)] = told
@@ -104,20 +108,24 @@ def _explain(
         if bound.is_fitted:
             above.append((step, MODEL))
     else:
-        above += [
-            (name, entry)
-            for name in bound.inputs
-            if bound.fits_on_entries or bound.is_callback
-            for entry in evaluation.bound.entries
-            if evaluation.entries(name)[entry].state != "fresh"
-        ]
+        above += _late_inputs(evaluation, bound)
     told.upstream = [_explain(run, pipeline, name, entry, seen) for name, entry in above]
     return told
 
 
-def _told(
-    dataset: Dataset, statuses: Any, step: str, key: str, run_id: str
-) -> Explanation:
+def _late_inputs(evaluation: Evaluation, step: BoundStep) -> list[tuple[str, str]]:
+    """What a fit on entries, or a callback, reads and is not fresh."""
+    if not (step.fits_on_entries or step.is_callback):
+        return []
+    late = []
+    for name in step.inputs:
+        units = evaluation.tracks if name == TRACKS else evaluation.units(name)
+        keys = [key for key in (MODEL, *evaluation.bound.entries) if key in units]
+        late += [(name, key) for key in keys if units[key].state != "fresh"]
+    return late
+
+
+def _told(dataset: Dataset, statuses: Any, step: str, key: str, run_id: str) -> Explanation:
     status: EntryStatus | None = statuses.get(key)
     if status is None:
         msg = f"Step {step!r} has no entry {key!r}."

@@ -11,7 +11,7 @@ import json
 import tempfile
 import time
 import traceback
-from collections import OrderedDict
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,8 +21,11 @@ import polars as pl
 
 from mosaic_dagster.errors import FeatureError, MosaicError, ObjectDamagedError
 from mosaic_dagster.features import Feature, FeatureTable, Params, join_inputs
+from mosaic_dagster.hashing import digest_file
 from mosaic_dagster.keys import EntryKey
-from mosaic_dagster.store import ContentStore, Dependency, Outcome
+from mosaic_dagster.pipeline.identity import member_ext
+from mosaic_dagster.pipeline.status import made_state
+from mosaic_dagster.store import ContentStore, Outcome
 from mosaic_dagster.store.codecs import encode_table
 
 _READY_FEATURES = 8
@@ -38,8 +41,6 @@ class FeatureJob:
 
     Attributes
     ----------
-    identity
-        Tells two jobs apart, so that a worker loads a fitted state once.
     state
         Files of the fitted state: name to digest.
     artifacts
@@ -50,7 +51,6 @@ class FeatureJob:
         Only frames in ``[start, end)`` of the input are used.
     """
 
-    identity: str
     objects: Path
     feature_cls: type[Feature[Any]]
     inputs: tuple[Any, ...]
@@ -94,12 +94,12 @@ def run_task(job: FeatureJob, task: Task) -> Record:
         begun = time.perf_counter()
         result, notes = _apply(feature, table)
         computing = time.perf_counter() - begun
-        stored = store.put(encode_table(result, notes), "parquet")
+        stored = store.put(encode_table(result, notes), "parquet", sync=False)
     except Exception as error:  # noqa: BLE001 - one bad entry must not stop the others
         return Record(failed(task.outcome, error, time.perf_counter() - started), computing)
     outcome = replace(
         task.outcome,
-        state="fresh" if result.height else "empty",
+        state=made_state(task.outcome.key, result.height),
         output_sha256=stored.digest,
         ext=stored.ext,
         rows=result.height,
@@ -159,19 +159,22 @@ def read_object(store: ContentStore, table: Table) -> pl.DataFrame:
         raise ObjectDamagedError(msg, "Run `mosaic store verify`.") from error
 
 
-_ready: OrderedDict[str, Feature[Any]] = OrderedDict()
+_ready: deque[tuple[FeatureJob, Feature[Any]]] = deque(maxlen=_READY_FEATURES)
 
 
 def ready_feature(job: FeatureJob, task: Task) -> Feature[Any]:
-    """The feature with its state loaded; kept per process as long as the job stays the same."""
+    """The feature with its state loaded; kept per process for the jobs that came last.
+
+    Jobs are compared as a whole: one part left out, and a job would get another's feature.
+    """
     if task.lookups:
         return load_feature(job, dict(task.lookups), task.outcome.key)
-    if job.identity not in _ready:
-        _ready[job.identity] = load_feature(job, {}, "")
-        while len(_ready) > _READY_FEATURES:
-            _ready.popitem(last=False)
-    _ready.move_to_end(job.identity)
-    return _ready[job.identity]
+    for known, feature in _ready:
+        if known == job:
+            return feature
+    feature = load_feature(job, {}, "")
+    _ready.appendleft((job, feature))
+    return feature
 
 
 def load_feature(job: FeatureJob, lookups: dict[str, Table], key: str) -> Feature[Any]:
@@ -184,9 +187,9 @@ def load_feature(job: FeatureJob, lookups: dict[str, Table], key: str) -> Featur
     """
     feature = job.feature_cls(job.inputs, job.params)
     store = ContentStore(job.objects)
-    artifacts = {name: store.path(*table) for name, table in job.artifacts.items()}
+    artifacts = {name: checked_path(store, table) for name, table in job.artifacts.items()}
     tables = {
-        name: {EntryKey.parse(key): store.path(*table)} for name, table in lookups.items()
+        name: {EntryKey.parse(key): checked_path(store, table)} for name, table in lookups.items()
     }
     if job.state is None:
         is_ready = feature.load_state(None, artifacts, tables)
@@ -200,13 +203,29 @@ def load_feature(job: FeatureJob, lookups: dict[str, Table], key: str) -> Featur
     return feature
 
 
+def checked_path(store: ContentStore, table: Table) -> Path:
+    """File of an object whose content was compared with its digest.
+
+    Raises
+    ------
+    ObjectMissingError, ObjectDamagedError
+        The file is gone, or was altered.
+    """
+    digest, ext = table
+    path = store.path(digest, ext)
+    if digest_file(path) != digest:
+        msg = f"The object {path} was changed or cut since it was stored."
+        raise ObjectDamagedError(msg, "Delete the file and run the step that made it.")
+    return path
+
+
 def _with_state_folder(
     store: ContentStore, members: dict[str, str], use: Callable[[Path], bool]
 ) -> bool:
     with tempfile.TemporaryDirectory(prefix="mosaic-state-") as folder:
         for name, digest in members.items():
-            extension = name.rpartition(".")[2]
-            (Path(folder) / name).symlink_to(store.path(digest, extension).absolute())
+            file = checked_path(store, (digest, member_ext(name)))
+            (Path(folder) / name).symlink_to(file.absolute())
         return use(Path(folder))
 
 
@@ -219,4 +238,7 @@ def _apply(feature: Feature[Any], table: pl.DataFrame) -> tuple[pl.DataFrame, di
     made = feature.apply(table)
     if isinstance(made, FeatureTable):
         return made.table, dict(made.notes)
+    if not isinstance(made, pl.DataFrame):
+        msg = f"{feature.name} returned a {type(made).__name__} instead of a table."
+        raise FeatureError(msg, "Return a polars DataFrame or a FeatureTable.")
     return made, {}

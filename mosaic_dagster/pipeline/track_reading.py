@@ -1,0 +1,132 @@
+"""Read the recordings that are new or changed: from source files to stored tables."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from mosaic_dagster.dataset.manifest import SourceRule
+from mosaic_dagster.dataset.reading import read_entry
+from mosaic_dagster.errors import ReaderError
+from mosaic_dagster.hashing import digest_file
+from mosaic_dagster.keys import EntryKey
+from mosaic_dagster.pipeline.compute import Chunk, in_chunks
+from mosaic_dagster.pipeline.engine import Engine
+from mosaic_dagster.pipeline.report import StepReport
+from mosaic_dagster.pipeline.status import DONE, EntryStatus, made_state
+from mosaic_dagster.pipeline.steps import TRACKS
+from mosaic_dagster.pipeline.tracks import NO_PIPELINE, Facts, TracksState, facts_of
+from mosaic_dagster.pipeline.work import Record, failed
+from mosaic_dagster.store import ContentStore, Outcome
+from mosaic_dagster.store.codecs import encode_table
+from mosaic_dagster.store.records import OutcomeState
+
+
+@dataclass(frozen=True, slots=True)
+class _ReadTask:
+    outcome: Outcome
+    sources: tuple[tuple[Path, str], ...]
+    rule: SourceRule
+
+
+def compute_tracks(
+    state: TracksState, keys: Sequence[str], engine: Engine, report: StepReport
+) -> Iterator[Chunk]:
+    """Read what is new or changed among some entries.
+
+    What the scan learned is recorded first: a file that was only touched is not hashed again.
+    """
+    if state.new_keys or state.scan.updates:
+        state.register()
+    statuses = state.statuses
+    reused = [_outcome(key, statuses[key]) for key in keys if statuses[key].state in DONE]
+    if reused:
+        yield Chunk(reused=tuple(reused))
+    for key in keys:
+        if statuses[key].state not in DONE and not statuses[key].is_computable:
+            report.blocked[key] = statuses[key].reason
+    report.failures |= state.refused
+    tasks = [
+        _ReadTask(
+            _outcome(key, statuses[key]),
+            tuple((source.path, source.sha256) for source in state.sources[key]),
+            state.sources[key][0].rule,
+        )
+        for key in keys
+        if statuses[key].is_computable
+    ]
+    read = partial(_read_all, state.dataset.objects.root, facts_of(state.dataset))
+    yield from in_chunks(engine.map(read, tasks))
+
+
+def _outcome(key: str, status: EntryStatus) -> Outcome:
+    result = status.result
+    done = status.state in DONE
+    state: OutcomeState = "failed"
+    if done:
+        state = "empty" if status.state == "empty" else "fresh"
+    return Outcome(
+        pipeline=NO_PIPELINE,
+        step=TRACKS,
+        key=key,
+        run_id=TRACKS,
+        action_key=status.action_key or "",
+        state=state,
+        output_sha256=result.output_sha256 if result else None,
+        ext="parquet",
+        rows=result.rows if result else 0,
+        bytes=result.bytes if result else 0,
+        seconds=result.seconds if result else 0.0,
+        error=None,
+        inputs=status.inputs,
+        made=not done,
+    )
+
+
+def _read_all(objects: Path, facts: Facts, tasks: Sequence[_ReadTask]) -> list[Record]:
+    store = ContentStore(objects)
+    return [_read(store, facts, task) for task in tasks]
+
+
+def _read(store: ContentStore, facts: Facts, task: _ReadTask) -> Record:
+    started = time.perf_counter()
+    try:
+        key = EntryKey.parse(task.outcome.key)
+        paths = [path for path, _ in task.sources]
+        _check_there(paths)
+        table, repairs = read_entry(paths, task.rule, facts, key)
+        computing = time.perf_counter() - started
+        _check_unchanged(task.sources)
+        stored = store.put(
+            encode_table(table, {"repairs": repairs.as_dict()}), "parquet", sync=False
+        )
+    except Exception as error:  # noqa: BLE001 - one bad file must not stop the others
+        return Record(failed(task.outcome, error, time.perf_counter() - started), 0.0)
+    outcome = replace(
+        task.outcome,
+        state=made_state(task.outcome.key, table.height),
+        output_sha256=stored.digest,
+        ext=stored.ext,
+        rows=table.height,
+        bytes=stored.size,
+        seconds=time.perf_counter() - started,
+    )
+    return Record(outcome, computing)
+
+
+def _check_there(paths: Sequence[Path]) -> None:
+    for path in paths:
+        if not path.is_file():
+            msg = f"{path} was there a moment ago and is gone."
+            raise ReaderError(msg, "Put it back, or remove its source rule.")
+
+
+def _check_unchanged(sources: Sequence[tuple[Path, str]]) -> None:
+    """Refuse what was read while it was being written: its digest would name other content."""
+    for path, sha256 in sources:
+        if digest_file(path) != sha256:
+            msg = f"{path} changed while it was being read."
+            raise ReaderError(msg, "Run again when it is no longer written to.")
