@@ -59,6 +59,26 @@ class BoundStep:
         return isinstance(self.step, CallbackStep)
 
     @property
+    def has_entries(self) -> bool:
+        """Whether it makes something of each entry."""
+        return not isinstance(self.step, CallbackStep) or self.step.per_entry
+
+    @property
+    def has_whole(self) -> bool:
+        """Whether it makes something of its whole scope: a fitted state, a callback's files."""
+        return self.is_fitted or not self.has_entries
+
+    @property
+    def reads_whole_scope(self) -> bool:
+        """Whether what it makes of its whole scope needs the tables of all entries."""
+        return self.fits_on_entries or not self.has_entries
+
+    @property
+    def runs_always(self) -> bool:
+        """Whether it runs even when nothing changed."""
+        return isinstance(self.step, CallbackStep) and self.step.always
+
+    @property
     def is_fitted(self) -> bool:
         """Whether it has a fitted state."""
         return isinstance(self.step, FeatureStep) and self.step.feature_cls.fits != "never"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from mosaic_dagster.dataset import Dataset
 from mosaic_dagster.errors import ObjectMissingError, PipelineError
 from mosaic_dagster.hashing import canonical_json
 from mosaic_dagster.pipeline.binding import BoundStep
-from mosaic_dagster.pipeline.identity import member_ext, state_manifest
+from mosaic_dagster.pipeline.identity import STATE_EXT, member_ext, state_manifest
 from mosaic_dagster.pipeline.results import StepResult
 from mosaic_dagster.pipeline.staleness import Evaluation
 from mosaic_dagster.pipeline.steps import CallbackStep
@@ -26,21 +26,24 @@ METADATA = "metadata.json"
 def run_callback(
     dataset: Dataset, evaluation: Evaluation, step: BoundStep, outcome: Outcome
 ) -> Record:
-    """Call the step's function and store what it returns; its files also go to the exports."""
+    """Call the step's function and store what it returns; its files also go to the exports.
+
+    A step per entry is given results that hold the outcome's entry alone.
+    """
     started = time.perf_counter()
     assert isinstance(step.step, CallbackStep)
     try:
-        results = {name: StepResult.of(evaluation, name) for name in step.inputs}
+        results = {n: StepResult.of(evaluation, n, outcome.key or None) for n in step.inputs}
         output = step.step.fn(dataset, results)
         files = _files_of(step, output)
         members = {
             name: dataset.objects.put(data, member_ext(name)).digest for name, data in files.items()
         }
-        manifest = dataset.objects.put(state_manifest(members), "json")
+        manifest = dataset.objects.put(state_manifest(members), STATE_EXT)
         shown = {name: data for name, data in files.items() if name != METADATA}
-        folder = export_folder(dataset, evaluation.bound.name)
+        folder = callback_folder(dataset, evaluation.bound.name, step.name, outcome.key)
         write_files(folder, shown)
-        remove_files(folder, _earlier_files(evaluation, step) - set(shown))
+        remove_files(folder, _earlier_files(evaluation, step, outcome.key) - set(shown))
     except Exception as error:  # noqa: BLE001 - a failing callback is recorded, not raised
         return Record(failed(outcome, error, time.perf_counter() - started), 0.0)
     seconds = time.perf_counter() - started
@@ -60,10 +63,19 @@ def run_callback(
     return Record(made, seconds)
 
 
-def restore_exports(dataset: Dataset, pipeline: str, files: Mapping[str, Path]) -> list[Path]:
+def restore_exports(
+    dataset: Dataset, evaluation: Evaluation, step: BoundStep, keys: Iterable[str]
+) -> list[Path]:
     """Write a callback's stored files to the exports again, where they are gone or differ."""
-    data = {name: path.read_bytes() for name, path in files.items() if name != METADATA}
-    return write_files(export_folder(dataset, pipeline), data)
+    result = StepResult.of(evaluation, step.name)
+    written: list[Path] = []
+    for key in keys:
+        files = result.artifacts(key)
+        data = {name: path.read_bytes() for name, path in files.items() if name != METADATA}
+        written += write_files(
+            callback_folder(dataset, evaluation.bound.name, step.name, key), data
+        )
+    return written
 
 
 def export_folder(dataset: Dataset, pipeline: str) -> Path:
@@ -71,9 +83,15 @@ def export_folder(dataset: Dataset, pipeline: str) -> Path:
     return dataset.exports / f"{dataset.name}_{pipeline}"
 
 
-def _earlier_files(evaluation: Evaluation, step: BoundStep) -> set[str]:
+def callback_folder(dataset: Dataset, pipeline: str, step: str, key: str) -> Path:
+    """Where the files of a callback lie; one per entry has a folder for each."""
+    folder = export_folder(dataset, pipeline)
+    return folder.joinpath(step, *key.split("/")) if key else folder
+
+
+def _earlier_files(evaluation: Evaluation, step: BoundStep, key: str) -> set[str]:
     """Names of the files that the step's last result had; those of a failed one are not known."""
-    head = evaluation.model(step.name).head
+    head = evaluation.units(step.name)[key].head
     if head is None or head.output_sha256 is None:
         return set()
     try:

@@ -14,6 +14,9 @@ from mosaic_dagster.store import ResultRow
 if TYPE_CHECKING:
     from mosaic_dagster.pipeline.pipeline import Pipeline
 
+RECORDING = "recording"
+"""What stands in the place of a feature for an entry that goes."""
+
 CLEAN_SCHEMA: dict[str, Any] = {
     "feature": pl.String, "run_id": pl.String, "status": pl.String, "n_results": pl.Int64,
     "bytes": pl.Int64, "modified": pl.Datetime("us"),
@@ -31,8 +34,9 @@ def clean_table(
 
     A result is wanted while a declared step's last record points to it, or while its key is the
     one that a declared step would have now. Records of steps that the given pipelines no longer
-    declare go, and with ``all_declared`` those of pipelines that are not given at all. The files
-    themselves go with ``mosaic store gc``.
+    declare go, and with ``all_declared`` those of pipelines that are not given at all, and the
+    entries whose source files are gone (feature ``recording``, the entry in place of a run id).
+    The files themselves go with ``mosaic store gc``.
 
     Parameters
     ----------
@@ -46,7 +50,8 @@ def clean_table(
         Whether ``pipelines`` are all there are, so that the others' results may go.
     """
     run = DatasetRun(dataset, pipelines)
-    wanted = _wanted_keys(run)
+    gone_entries = vanished_entries(run) if all_declared else []
+    wanted = _wanted_keys(run, gone_entries)
     declared = {(p.name, step.name) for p in pipelines for step in p.steps}
     names = {p.name for p in pipelines}
     registry = dataset.registry
@@ -57,27 +62,45 @@ def clean_table(
                 gone = pipeline in names or (all_declared and pipeline)
                 if gone and (pipeline, head.step) not in declared:
                     undeclared.append((pipeline, head.step))
-                else:
+                elif head.key not in gone_entries:
                     wanted.add(head.action_key)
         rows = registry.stored_results()
-        table = _grouped(rows, wanted, dry_run)
+        table = _grouped(rows, wanted, gone_entries, dry_run)
         if not dry_run:
+            _forget(run, gone_entries)
             for pipeline, step in sorted(set(undeclared)):
                 registry.drop_heads(pipeline, [step])
             registry.drop_results([r.action_key for r in rows if r.action_key not in wanted])
     return table
 
 
-def _wanted_keys(run: DatasetRun) -> set[str]:
+def vanished_entries(run: DatasetRun) -> list[str]:
+    """Entries that came from files, none of which is there any more."""
+    vanished = {row.key for row in run.tracks.scan.vanished}
+    return sorted(key for key in vanished if not run.tracks.sources.get(key))
+
+
+def _forget(run: DatasetRun, gone_entries: Sequence[str]) -> None:
+    registry = run.dataset.registry
+    gone = set(gone_entries)
+    registry.drop_heads_of_entries(gone)
+    registry.drop_sources([(r.path, r.key) for r in run.tracks.scan.vanished if r.key in gone])
+    registry.drop_entries(gone)
+
+
+def _wanted_keys(run: DatasetRun, gone_entries: Sequence[str]) -> set[str]:
     """Keys that a declared step would have now, where they are known."""
-    statuses = list(run.tracks.statuses.values())
+    statuses = [s for key, s in run.tracks.statuses.items() if key not in gone_entries]
     for evaluation in run.evaluations.values():
         for step in evaluation.bound.steps:
-            statuses += evaluation.units(step).values()
+            units = evaluation.units(step).items()
+            statuses += [status for key, status in units if key not in gone_entries]
     return {status.action_key for status in statuses if status.action_key is not None}
 
 
-def _grouped(rows: Sequence[ResultRow], wanted: set[str], dry_run: bool) -> pl.DataFrame:
+def _grouped(
+    rows: Sequence[ResultRow], wanted: set[str], gone_entries: Sequence[str], dry_run: bool
+) -> pl.DataFrame:
     gone = "would remove" if dry_run else "removed"
     groups: dict[tuple[str, str, str], list[ResultRow]] = {}
     for row in rows:
@@ -93,5 +116,9 @@ def _grouped(rows: Sequence[ResultRow], wanted: set[str], dry_run: bool) -> pl.D
             "modified": max(member.created_at for member in members),
         }
         for (feature, run_id, status), members in sorted(groups.items())
+    ]
+    told += [
+        {"feature": RECORDING, "run_id": key, "status": gone, "n_results": 0, "bytes": 0}
+        for key in gone_entries
     ]
     return pl.DataFrame(told, schema=CLEAN_SCHEMA)

@@ -16,7 +16,7 @@ from mosaic_dagster.errors import FeatureError, FitError
 from mosaic_dagster.features import InputStream
 from mosaic_dagster.keys import EntryKey
 from mosaic_dagster.pipeline.binding import BoundStep
-from mosaic_dagster.pipeline.identity import state_manifest
+from mosaic_dagster.pipeline.identity import STATE_EXT, state_manifest
 from mosaic_dagster.pipeline.work import FeatureJob, Record, Table, checked_path, failed, load_input
 from mosaic_dagster.store import ContentStore, Dependency, Outcome
 
@@ -50,7 +50,7 @@ def fit_state(
     try:
         members, rows, computing = _fit(job, inputs, threads, lookups or {})
         store = ContentStore(job.objects)
-        manifest = store.put(state_manifest(members), "json")
+        manifest = store.put(state_manifest(members), STATE_EXT)
     except Exception as error:  # noqa: BLE001 - a failed fit is recorded, not raised
         return Record(failed(outcome, error, time.perf_counter() - started), 0.0)
     made = replace(

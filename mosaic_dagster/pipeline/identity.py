@@ -16,6 +16,9 @@ from mosaic_dagster.hashing import canonical_json, digest
 
 RUN_ID_DIGITS = 12
 
+STATE_EXT = "json"
+"""Extension of the object that lists the files of a fitted state, or of what a callback made."""
+
 
 def declaration_digest(
     feature: str,

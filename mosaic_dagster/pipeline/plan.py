@@ -59,8 +59,8 @@ def plan_of_run(run: DatasetRun) -> pl.DataFrame:
     for name, evaluation in run.evaluations.items():
         for step in run.steps_of(evaluation.bound):
             bound = evaluation.bound.steps[step]
-            model = evaluation.model(step) if bound.is_fitted or bound.is_callback else None
-            keys = [] if bound.is_callback else run.keys_of(name, step)
+            model = evaluation.model(step) if bound.has_whole else None
+            keys = run.keys_of(name, step) if bound.has_entries else []
             rows.append(_plan_row(name, step, keys, evaluation.entries(step), model))
     return pl.DataFrame(rows, schema=PLAN_SCHEMA)
 
@@ -90,7 +90,7 @@ def _status_row(evaluation: Evaluation, pipeline: str, step: str) -> dict[str, A
     units = evaluation.units(step)
     model = units.get(MODEL)
     entries = [status for key, status in units.items() if key != MODEL]
-    counted = [model] if bound.is_callback and model is not None else entries
+    counted = [model] if not bound.has_entries and model is not None else entries
     states = [status.state for status in units.values()]
     if bound.is_fitted and entries:
         # A fit never is "empty", and its state is told apart in its own column.

@@ -13,7 +13,7 @@ from pydantic import PrivateAttr
 from mosaic_dagster.errors import EntryNotFoundError
 from mosaic_dagster.features import Result
 from mosaic_dagster.keys import EntryKey
-from mosaic_dagster.pipeline.identity import member_ext
+from mosaic_dagster.pipeline.identity import STATE_EXT, member_ext
 from mosaic_dagster.pipeline.status import DONE, MODEL, EntryStatus
 from mosaic_dagster.pipeline.steps import TRACKS
 from mosaic_dagster.store.codecs import read_table
@@ -34,12 +34,13 @@ class StepResult(Result):
     counts: Mapping[str, int]
     _evaluation: Evaluation = PrivateAttr()
     _step: str = PrivateAttr()
+    _only: str | None = PrivateAttr(default=None)
 
     @classmethod
-    def of(cls, evaluation: Evaluation, step: str) -> StepResult:
-        """The result of a step as the evaluation knows it."""
+    def of(cls, evaluation: Evaluation, step: str, only: str | None = None) -> StepResult:
+        """The result of a step as the evaluation knows it, or only one entry of it."""
         counts: dict[str, int] = {}
-        for status in _entries(evaluation, step).values():
+        for status in _entries(evaluation, step, only).values():
             counts[status.state] = counts.get(status.state, 0) + 1
         bound = evaluation.bound.steps.get(step)
         result = cls(
@@ -49,11 +50,12 @@ class StepResult(Result):
         )
         result._evaluation = evaluation
         result._step = step
+        result._only = only
         return result
 
     def keys(self) -> list[EntryKey]:
         """Entries whose table is there, those without rows included."""
-        entries = _entries(self._evaluation, self._step)
+        entries = _entries(self._evaluation, self._step, self._only)
         return [EntryKey.parse(key) for key, status in entries.items() if status.state in DONE]
 
     def table(self, key: EntryKey | str) -> pl.DataFrame:
@@ -64,7 +66,7 @@ class StepResult(Result):
         EntryNotFoundError
             There is no table for this entry; says in which state it is.
         """
-        status = _entries(self._evaluation, self._step).get(str(key))
+        status = _entries(self._evaluation, self._step, self._only).get(str(key))
         if status is None:
             known = [str(k) for k in self.keys()]
             near = difflib.get_close_matches(str(key), known, n=1)
@@ -96,20 +98,28 @@ class StepResult(Result):
             raise EntryNotFoundError(msg, f"Its files are: {', '.join(members) or 'none'}.")
         return members[name]
 
-    def artifacts(self) -> dict[str, Path]:
-        """Files of the fitted state by name; empty when the step has none."""
+    def artifacts(self, key: EntryKey | str = MODEL) -> dict[str, Path]:
+        """Files of the fitted state, or of a callback, by name; empty when there are none.
+
+        Parameters
+        ----------
+        key
+            The entry, for a callback per entry.
+        """
         bound = self._evaluation.bound.steps.get(self._step)
-        if bound is None or not (bound.is_fitted or bound.is_callback):
+        status = None if bound is None else self._evaluation.units(self._step).get(str(key))
+        if status is None or status.result is None or status.result.ext != STATE_EXT:
             return {}
-        status = self._evaluation.units(self._step)[MODEL]
-        if status.result is None or status.result.output_sha256 is None:
-            return {}
+        assert status.result.output_sha256 is not None
         objects = self._evaluation.snapshot.dataset.objects
         members = self._evaluation.snapshot.state_members(status.result.output_sha256)
         return {n: objects.path(sha, member_ext(n)) for n, sha in members.items()}
 
 
-def _entries(evaluation: Evaluation, step: str) -> Mapping[str, EntryStatus]:
+def _entries(
+    evaluation: Evaluation, step: str, only: str | None = None
+) -> Mapping[str, EntryStatus]:
     """States of a step in the scope of its pipeline, which the tracks themselves do not know."""
     statuses = evaluation.entries(step)
-    return {key: statuses[key] for key in evaluation.bound.entries if key in statuses}
+    keys = evaluation.bound.entries if only is None else [only]
+    return {key: statuses[key] for key in keys if key in statuses}

@@ -18,13 +18,19 @@ from mosaic_dagster.dataset import Dataset
 from mosaic_dagster.hashing import canonical_json
 from mosaic_dagster.pipeline.binding import BoundPipeline, BoundStep
 from mosaic_dagster.pipeline.callbacks import restore_exports, run_callback
-from mosaic_dagster.pipeline.compute import Chunk, adopt, compute_entries, task_of, to_make
+from mosaic_dagster.pipeline.compute import (
+    Chunk,
+    adopt,
+    compute_entries,
+    in_chunks,
+    task_of,
+    to_make,
+)
 from mosaic_dagster.pipeline.engine import Engine
 from mosaic_dagster.pipeline.fitting import excluded_note, fit_state, fit_tables
 from mosaic_dagster.pipeline.identity import member_ext
 from mosaic_dagster.pipeline.reasons import declared_params
 from mosaic_dagster.pipeline.report import MODEL_LABEL, RunReport, StepReport
-from mosaic_dagster.pipeline.results import StepResult
 from mosaic_dagster.pipeline.snapshot import Snapshot
 from mosaic_dagster.pipeline.staleness import Evaluation
 from mosaic_dagster.pipeline.status import DONE, MODEL, EntryStatus, made_state
@@ -162,8 +168,7 @@ class DatasetRun:
                 if step == TRACKS
                 else (name != step and step in graph.above([name]))
             )
-            whole = other.fits_on_entries or other.is_callback
-            if whole and needs and evaluation.model(name).state not in DONE:
+            if other.reads_whole_scope and needs and evaluation.model(name).state not in DONE:
                 return True
         return False
 
@@ -184,9 +189,9 @@ class DatasetRun:
     def step_streams(self, pipeline: str, step: str) -> Iterator[StepStream]:
         """A step's fit, if it has one, then its entries."""
         bound = self.evaluations[pipeline].bound.steps[step]
-        if bound.is_fitted or bound.is_callback:
+        if bound.has_whole:
             yield self.fit_stream(pipeline, step)
-        if not bound.is_callback:
+        if bound.has_entries:
             yield self.entry_stream(pipeline, step)
 
     def tracks_stream(self) -> StepStream:
@@ -218,15 +223,24 @@ class DatasetRun:
     ) -> Iterator[Chunk]:
         statuses = evaluation.entries(step.name)
         pipeline = evaluation.bound.name
-        reused = [adopt(step, pipeline, k, statuses[k]) for k in keys if statuses[k].state in DONE]
-        if reused:
-            yield Chunk(reused=tuple(reused))
+        done = [k for k in keys if statuses[k].state in DONE and not step.runs_always]
+        if done:
+            yield Chunk(reused=tuple(adopt(step, pipeline, k, statuses[k]) for k in done))
+            if step.is_callback:
+                restore_exports(self.dataset, evaluation, step, done)
         for key in keys:
             status = statuses[key]
             if status.state not in DONE and not status.is_computable:
                 report.blocked[key] = status.reason or status.state
-        todo = {key: statuses[key] for key in keys if statuses[key].is_computable}
-        if todo and step.passes_through:
+        todo = {
+            key: statuses[key]
+            for key in keys
+            if statuses[key].is_computable or (step.runs_always and statuses[key].state in DONE)
+        }
+        if step.is_callback:
+            outcomes = (to_make(step, pipeline, key, status) for key, status in todo.items())
+            yield from in_chunks(run_callback(self.dataset, evaluation, step, o) for o in outcomes)
+        elif todo and step.passes_through:
             yield Chunk(made=tuple(self._passed_through(evaluation, step, todo)))
         elif todo:
             model = evaluation.model(step.name) if step.is_fitted else None
@@ -257,11 +271,9 @@ class DatasetRun:
     ) -> Iterator[Chunk]:
         status = evaluation.model(step.name)
         pipeline = evaluation.bound.name
-        always = step.is_callback and getattr(step.step, "always", False)
-        if status.state in DONE and not always:
+        if status.state in DONE and not step.runs_always:
             if step.is_callback:
-                files = StepResult.of(evaluation, step.name).artifacts()
-                restore_exports(self.dataset, pipeline, files)
+                restore_exports(self.dataset, evaluation, step, [MODEL])
             yield Chunk(reused=(adopt(step, pipeline, MODEL, status),))
         elif status.action_key is None:
             report.blocked[MODEL_LABEL] = status.reason or status.state
@@ -306,10 +318,7 @@ class DatasetRun:
 
     def commit(self, stream: StepStream, chunk: Chunk) -> None:
         """Write a chunk to the registry and take it into account for everything below."""
-        if stream.step == TRACKS and not stream.pipeline:
-            adopted = self.tracks.needing_adoption(chunk.reused)
-        else:
-            adopted = self._needing_adoption(stream, chunk)
+        adopted = self.needing_adoption(stream, chunk)
         taken = set(adopted)
         written = [*chunk.made, *(o for o in chunk.reused if o.key in taken)]
         if written:
@@ -338,9 +347,12 @@ class DatasetRun:
                 run = (TRACKS, TRACKS) if above is None else (above.feature_name, above.run_id)
                 registry.record_dependency(starts.feature, starts.run_id, *run)
 
-    def _needing_adoption(self, stream: StepStream, chunk: Chunk) -> list[str]:
+    def needing_adoption(self, stream: StepStream, chunk: Chunk) -> list[str]:
+        """Entries whose result was there already, and is not yet what is recorded for them."""
         if not chunk.reused:
             return []
+        if stream.step == TRACKS and not stream.pipeline:
+            return self.tracks.needing_adoption(chunk.reused)
         units = self.evaluations[stream.pipeline].units(stream.step)
         return [o.key for o in chunk.reused if units[o.key].needs_adoption]
 

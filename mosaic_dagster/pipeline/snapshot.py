@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 
 from mosaic_dagster.dataset import Dataset
 from mosaic_dagster.errors import StoreError
-from mosaic_dagster.pipeline.identity import member_ext
-from mosaic_dagster.pipeline.status import MODEL
+from mosaic_dagster.pipeline.identity import STATE_EXT, member_ext
 from mosaic_dagster.store import Dependency, Head, StoredResult
 
 Declaration = tuple[str, str, str | None]
@@ -70,13 +69,13 @@ class Snapshot:
     def present(self, results: Iterable[tuple[str, StoredResult]]) -> set[str]:
         """Digests of what is in the store with the right size, given (key, result) pairs.
 
-        A fitted state is there when every file of it is.
+        A fitted state, or what a callback returned, is there when every file of it is.
         """
         made = [(key, result) for key, result in results if result.output_sha256 is not None]
         digests = self.dataset.objects.present(
             (str(result.output_sha256), result.ext, result.bytes) for _, result in made
         )
-        states = {str(result.output_sha256) for key, result in made if key == MODEL}
+        states = {str(result.output_sha256) for _, result in made if result.ext == STATE_EXT}
         return digests - {digest for digest in states & digests if not self._is_whole(digest)}
 
     def _is_whole(self, state: str) -> bool:
@@ -91,5 +90,5 @@ class Snapshot:
     def state_members(self, digest: str) -> dict[str, str]:
         """File name to digest of a fitted state."""
         if digest not in self._members:
-            self._members[digest] = json.loads(self.dataset.objects.get(digest, "json"))
+            self._members[digest] = json.loads(self.dataset.objects.get(digest, STATE_EXT))
         return self._members[digest]

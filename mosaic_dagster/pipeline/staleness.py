@@ -77,7 +77,7 @@ class Evaluation:
     # Asking.
 
     def entries(self, name: str) -> Mapping[str, EntryStatus]:
-        """State of each entry in scope; empty for a callback, which has no entries."""
+        """State of each entry in scope; empty for a callback over the whole scope."""
         if name == TRACKS:
             return self.tracks
         if name not in self._entries:
@@ -93,7 +93,7 @@ class Evaluation:
     def units(self, name: str) -> dict[str, EntryStatus]:
         """Everything a step makes: its fitted state under ``""``, and its entries."""
         step = self.bound.steps[name]
-        units = {MODEL: self.model(name)} if step.is_fitted or step.is_callback else {}
+        units = {MODEL: self.model(name)} if step.has_whole else {}
         return units | dict(self.entries(name))
 
     def usable(self, step: BoundStep) -> tuple[list[str], list[str]]:
@@ -138,7 +138,11 @@ class Evaluation:
 
     def _reads_of(self, step: BoundStep) -> list[tuple[str, str, Mapping[str, EntryStatus]]]:
         """Role, step and states of every table that one entry is made from."""
-        reads = [(f"input:{i}", name) for i, name in enumerate(step.inputs)]
+        reads = [
+            (f"input:{i}", name)
+            for i, name in enumerate(step.inputs)
+            if name == TRACKS or self.bound.steps[name].has_entries
+        ]
         reads += [
             (f"lookup:{parameter}", reference.step)
             for parameter, reference in step.references.items()
@@ -151,15 +155,15 @@ class Evaluation:
         reads: list[tuple[str, str, EntryStatus]] = []
         for i, name in enumerate(step.inputs):
             above = self.bound.steps.get(name)
-            if above is not None and (above.is_fitted or above.is_callback):
+            if above is not None and above.has_whole:
                 reads.append((f"state:{i}", name, self.model(name)))
-            if above is None or not above.is_callback:
+            if above is None or above.has_entries:
                 up = self.entries(name)
                 reads += [(f"input:{i}/{key}", name, up[key]) for key in self.bound.entries]
         return reads
 
     def _evaluate_entries(self, step: BoundStep) -> dict[str, EntryStatus]:
-        if step.is_callback:
+        if not step.has_entries:
             return {}
         recorded = self._recorded.get(step.name, {})
         if step.name in self.pinned:
@@ -188,6 +192,14 @@ class Evaluation:
         """What every entry needs: artifacts and the fitted state, or what keeps them away."""
         if step.passes_through:
             return (), None
+        if step.is_callback:
+            states = [
+                (f"state:{i}", name, self.model(name))
+                for i, name in enumerate(step.inputs)
+                if name != TRACKS and self.bound.steps[name].has_whole
+            ]
+            waiting = _waiting(states)
+            return ((), waiting) if waiting is not None else (_dependencies(states), None)
         references, waiting = self._artifacts(step)
         if waiting is not None or not step.is_fitted:
             return references, waiting

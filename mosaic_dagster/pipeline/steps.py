@@ -184,6 +184,8 @@ class CallbackStep:
         ``fn(dataset, results) -> StepOutput``; reads tables by ``results["step"].table(key)``.
     inputs
         Names of the steps it reads.
+    per_entry
+        Whether it is called once per entry, with results that hold this entry alone.
     always
         Whether it runs even when nothing changed.
     description
@@ -193,6 +195,7 @@ class CallbackStep:
     name: str
     fn: Callback
     inputs: Sequence[str] = ()
+    per_entry: bool = False
     always: bool = False
     description: str = ""
 

@@ -188,6 +188,10 @@ class FeatureRegistry:
         """Forget the heads of a pipeline, or of some of its steps; how many they were."""
         return feature_results.drop_heads(self.database, pipeline, steps)
 
+    def drop_heads_of_entries(self, keys: Iterable[str]) -> int:
+        """Forget the heads of some entries in every pipeline; how many they were."""
+        return feature_results.drop_heads_of_entries(self.database, keys)
+
     def drop_results(self, action_keys: Iterable[str]) -> int:
         """Forget results and their dependencies; how many results they were."""
         return feature_results.drop_results(self.database, action_keys)

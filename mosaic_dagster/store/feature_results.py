@@ -202,6 +202,16 @@ def drop_heads(database: Database, pipeline: str, steps: Iterable[str] | None = 
             )
 
 
+def drop_heads_of_entries(database: Database, keys: Iterable[str]) -> int:
+    """Forget the heads of some entries in every pipeline; how many they were."""
+    with database.transaction() as con, texts_as(con, "asked", keys):
+        return _count(
+            con.execute(
+                "DELETE FROM features.feature_entries WHERE key IN (SELECT value FROM asked)"
+            )
+        )
+
+
 def drop_results(database: Database, action_keys: Iterable[str]) -> int:
     """Forget results and their dependencies; how many results they were."""
     with database.transaction() as con, texts_as(con, "asked", action_keys):

@@ -247,3 +247,24 @@ def test_an_edge_of_the_graph_is_written_into_the_registry(added, layered, run):
     assert ("toy-shift", results["shift"].run_id) in [
         (up["feature"], up["run_id"]) for up in mean["upstream"]
     ]
+
+
+def test_clean_forgets_a_recording_whose_file_is_gone(files, layered, run):
+    """A recording deleted on purpose must not stay in every fit for ever."""
+    dataset, folder = files
+    pipeline = layered()
+    run(pipeline, dataset)
+    (gone,) = folder.rglob("s2.csv")
+    gone.unlink()
+    planned = clean_table(dataset, [pipeline], all_declared=True)
+    (key,) = planned.filter(feature="recording", status="would remove")["run_id"]
+    assert key.endswith("/s2")
+    assert len(dataset.entries()) == 3
+    clean_table(dataset, [pipeline], dry_run=False, all_declared=True)
+    assert [entry.sequence for entry in dataset.entries()] == ["s1", "s3"]
+    assert DatasetRun(dataset, [pipeline]).tracks.vanished == []
+    run(pipeline, dataset)
+    assert pipeline.status(dataset).filter(step="shift")["n_target"].to_list() == [2]
+    assert (
+        clean_table(dataset, [pipeline], all_declared=True).filter(feature="recording").is_empty()
+    )

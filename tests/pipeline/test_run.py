@@ -355,7 +355,9 @@ def tally(added, toy, log, tmp_path):
 
         step = FeatureStep("shift", toy.Shift, {"by": by})
         return (
-            Pipeline(name="p").add(step).add(CallbackStep("tally", fn or count, ["shift"], always))
+            Pipeline(name="p")
+            .add(step)
+            .add(CallbackStep("tally", fn or count, ["shift"], always=always))
         )
 
     return build
@@ -536,3 +538,66 @@ def test_the_report_is_a_table(added, layered, run, broken):
     ]  # fmt: skip
     assert table["failed"].to_list() == [0, 1, 0, 0, 0, 0, 0]
     assert table["blocked"].to_list() == [0, 0, 0, 1, 0, 1, 0]
+
+
+def test_a_callback_per_entry_sees_its_entry_alone_and_only_runs_for_what_changed(added, run):
+    """A picture per recording: one more recording must not draw all the others again."""
+
+    def look(dataset, results):
+        (key,) = results["shift"].keys()
+        drawn.append(str(key))
+        return StepOutput([(f"{results['shift'].table(key).height}", "rows", "txt")])
+
+    def pipeline():
+        step = FeatureStep("shift", "speed-angvel")
+        return Pipeline(name="p").add(step).add(CallbackStep("look", look, ["shift"], True))
+
+    drawn: list[str] = []
+    first = [str(key) for key in added.entries()]
+    results = run(pipeline(), added)
+    assert sorted(drawn) == sorted(first)
+    for key in first:
+        rows = results["shift"].table(key).height
+        assert (added.exports / "toy_p" / "look" / key / "rows.txt").read_text() == str(rows)
+        assert results["look"].artifacts(key)["rows.txt"].read_text() == str(rows)
+    new = EntryKey("", "late one")
+    added.add_tracks(new, added.tracks(EntryKey.parse(first[0])).drop("group", "sequence"))
+    run(pipeline(), added)
+    assert drawn == [*drawn[:-1], str(new)]
+    assert len(drawn) == len(first) + 1
+    assert (added.exports / "toy_p" / "look" / "late%20one" / "rows.txt").is_file()
+
+
+def test_a_failing_callback_per_entry_fails_its_entry_alone(added, run):
+    bad = str(added.entries()[0])
+
+    def look(dataset, results):
+        (key,) = results["tracks"].keys()
+        if str(key) == bad:
+            msg = "no picture of this one"
+            raise ValueError(msg)
+
+    pipeline = Pipeline(name="p").add(CallbackStep("look", look, ["tracks"], per_entry=True))
+    with pytest.raises(RunFailedError, match="no picture of this one"):
+        run(pipeline, added)
+    states = DatasetRun(added, [pipeline]).evaluations["p"].entries("look")
+    assert {key for key, status in states.items() if status.state == "failed"} == {bad}
+
+
+def test_a_callback_over_all_reads_the_files_of_one_per_entry(added, run):
+    def each(dataset, results):
+        return StepOutput([("x", "mark", "txt")])
+
+    def all_of_them(dataset, results):
+        marks = results["each"]
+        keys = marks.keys()
+        text = "".join(marks.artifacts(key)["mark.txt"].read_text() for key in keys)
+        return StepOutput([(text, "all", "txt")])
+
+    pipeline = (
+        Pipeline(name="p")
+        .add(CallbackStep("each", each, ["tracks"], per_entry=True))
+        .add(CallbackStep("all_of_them", all_of_them, ["each"]))
+    )
+    run(pipeline, added)
+    assert (added.exports / "toy_p" / "all.txt").read_text() == "x" * len(added.entries())
