@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import cached_property
 from typing import Any
 
 from mosaic_dagster.dataset import Dataset, Scope
@@ -14,6 +15,7 @@ from mosaic_dagster.features import DatasetFacts, Feature, Inputs, Params, Resul
 from mosaic_dagster.keys import EntryKey
 from mosaic_dagster.pipeline.graph import StepGraph
 from mosaic_dagster.pipeline.identity import declaration_digest, run_id
+from mosaic_dagster.pipeline.overlap import FrameWindow, order_neighbours
 from mosaic_dagster.pipeline.steps import TRACKS, CallbackStep, FeatureStep, RunOptions
 
 TRACKS_RUN_ID = "tracks"
@@ -36,6 +38,8 @@ class BoundStep:
         Parameters that refer to other steps.
     params
         Resolved parameters; None for a callback.
+    frames
+        Which frames it uses.
     run_id
         Names the declaration, for people.
     declaration, fit_declaration
@@ -48,7 +52,7 @@ class BoundStep:
     references: Mapping[str, StepRef]
     params: Params | None
     options: RunOptions
-    frames: tuple[int | None, int | None]
+    frames: FrameWindow
     run_id: str
     declaration: str
     fit_declaration: str
@@ -91,7 +95,7 @@ class BoundStep:
     @property
     def passes_through(self) -> bool:
         """Whether its tables are its one input's own objects, whatever its state is."""
-        whole = len(self.inputs) == 1 and self.frames == (None, None)
+        whole = len(self.inputs) == 1 and self.frames.limits == (None, None)
         return whole and isinstance(self.step, FeatureStep) and self.step.feature_cls.passthrough
 
     @property
@@ -181,27 +185,63 @@ class BoundPipeline:
         if isinstance(step, CallbackStep):
             declaration = declaration_digest("callback", step.version, {"name": step.name})
             return BoundStep(
-                step.name, step, step.input_names, {}, None, RunOptions(), (None, None),
+                step.name, step, step.input_names, {}, None, RunOptions(), FrameWindow(),
                 run_id(step.version[:6], declaration, upstream), declaration, declaration,
             )  # fmt: skip
         options = RunOptions.build(step.name, self._default_options, step.run_kwargs)
         params = step.checked_params.resolve(self.facts)
         cls = step.feature_cls
-        frames = frame_range(step.name, options, self.facts.fps)
+        frames = self._frame_window(step.name, options)
         identity = params.identity() | {
             name: [ref.artifact, ref.column] for name, ref in step.references().items()
         }
         fit = {"threads": options.fit_threads, "require_complete": options.require_complete}
-        declaration = declaration_digest(cls.name, cls.version, identity, frames)
-        fit_declaration = declaration_digest(cls.name, cls.version, identity, frames, fit)
+        asked = (cls.name, cls.version, identity, frames.limits)
+        declaration = declaration_digest(*asked, overlap=frames.overlap)
+        fit_declaration = declaration_digest(*asked, fit)  # a fit never sees an overlap
         scope = (self.scope or Scope()).identity() if cls.fits == "stream" else None
-        asked = declaration if cls.fits == "never" else fit_declaration
+        named = None if cls.fits == "never" else fit
         bound = BoundStep(
             step.name, step, step.input_names, step.references(), params, options, frames,
-            run_id(cls.version, asked, upstream, scope), declaration, fit_declaration,
+            run_id(cls.version, declaration_digest(*asked, named, frames.overlap), upstream, scope),
+            declaration, fit_declaration,
         )  # fmt: skip
         cls(bound.checked_inputs, params)  # refuses inputs that the feature does not take
         return bound
+
+    def neighbours(self, step: BoundStep, key: str) -> Mapping[str, str]:
+        """Entries that an entry's overlap reads: the one ``before`` it, the one ``after`` it."""
+        if not step.frames.overlap or step.passes_through:
+            return {}
+        return self._neighbours.get(key, {})
+
+    @cached_property
+    def _neighbours(self) -> Mapping[str, Mapping[str, str]]:
+        return order_neighbours(self.entries)
+
+    def _frame_window(self, step: str, options: RunOptions) -> FrameWindow:
+        """What a step's options say about frames.
+
+        Raises
+        ------
+        PipelineDefinitionError
+            The range is impossible, or an overlap is asked for where there can be none.
+        """
+        start, end = frame_range(step, options, self.facts.fps)
+        if options.overlap_frames and (start, end) != (None, None):
+            msg = f"Step {step!r} asks for overlap_frames and for a range of frames."
+            raise PipelineDefinitionError(
+                msg, "Give one of them; a scope with frames is a range, too."
+            )
+        if options.overlap_frames and not self.dataset.manifest.continuous:
+            name = self.dataset.manifest.name
+            msg = f"Step {step!r} asks for overlap_frames, but dataset {name!r} is not continuous."
+            raise PipelineDefinitionError(
+                msg,
+                "Write `continuous: true` into its dataset.yaml if the recordings of each group "
+                "follow each other without a gap; else leave overlap_frames out.",
+            )
+        return FrameWindow(start, end, options.overlap_frames)
 
     def _run_id(self, name: str) -> str:
         return TRACKS_RUN_ID if name == TRACKS else self.steps[name].run_id

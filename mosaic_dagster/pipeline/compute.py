@@ -14,8 +14,9 @@ from typing import Literal
 
 from mosaic_dagster.pipeline.binding import BoundStep
 from mosaic_dagster.pipeline.engine import Engine
+from mosaic_dagster.pipeline.overlap import AFTER, BEFORE
 from mosaic_dagster.pipeline.status import EntryStatus
-from mosaic_dagster.pipeline.work import FeatureJob, Record, Task, run_tasks
+from mosaic_dagster.pipeline.work import FeatureJob, Record, Table, Task, run_tasks
 from mosaic_dagster.store import Outcome
 
 CHUNK_ENTRIES = 2000
@@ -105,14 +106,21 @@ def to_make(step: BoundStep, pipeline: str, key: str, status: EntryStatus) -> Ou
 
 def task_of(outcome: Outcome, status: EntryStatus) -> Task:
     """What a worker needs to compute an entry."""
-    inputs, lookups = [], []
+    tables: dict[str, list[Table]] = {"input": [], BEFORE: [], AFTER: []}
+    lookups = []
     for item in status.inputs:
         kind, _, rest = item.role.partition(":")
-        if kind == "input":
-            inputs.append((item.sha256, "parquet"))
+        if kind in tables:
+            tables[kind].append((item.sha256, "parquet"))
         elif kind == "lookup":
             lookups.append((rest, (item.sha256, "parquet")))
-    return Task(outcome, tuple(inputs), tuple(lookups))
+    return Task(
+        outcome,
+        inputs=tuple(tables["input"]),
+        lookups=tuple(lookups),
+        before=tuple(tables[BEFORE]),
+        after=tuple(tables[AFTER]),
+    )
 
 
 def compute_entries(job: FeatureJob, tasks: Sequence[Task], engine: Engine) -> Iterator[Chunk]:

@@ -26,6 +26,7 @@ def declaration_digest(
     params: Mapping[str, Any],
     frames: tuple[int | None, int | None] = (None, None),
     fit: Mapping[str, Any] | None = None,
+    overlap: int = 0,
 ) -> str:
     """Digest of what a step's code and parameters decide.
 
@@ -39,6 +40,8 @@ def declaration_digest(
         First frame and the frame after the last one, or None.
     fit
         What else a fit depends on (threads, completeness); None for the per-entry part.
+    overlap
+        Number of frames of the neighbours that each entry sees.
     """
     return digest(
         {
@@ -46,7 +49,7 @@ def declaration_digest(
             "version": version,
             "params": params,
             "frames": list(frames),
-            "overlap": 0,
+            "overlap": overlap,
             "fit": fit,
         }
     )

@@ -12,7 +12,13 @@ from dataclasses import dataclass
 
 from mosaic_dagster.pipeline.binding import BoundPipeline, BoundStep, match_artifact
 from mosaic_dagster.pipeline.identity import entry_key, fit_key
-from mosaic_dagster.pipeline.reasons import explain_stale
+from mosaic_dagster.pipeline.reasons import (
+    explain_stale,
+    not_ready,
+    passed_on,
+    waiting_for,
+    waiting_for_all,
+)
 from mosaic_dagster.pipeline.snapshot import Snapshot
 from mosaic_dagster.pipeline.status import (
     DONE,
@@ -150,6 +156,24 @@ class Evaluation:
         ]
         return [(role, name, self.entries(name)) for role, name in reads]
 
+    def _beside(
+        self, step: BoundStep, key: str, reads: Iterable[tuple[str, str, Mapping[str, EntryStatus]]]
+    ) -> list[tuple[str, str, EntryStatus]]:
+        """Role, step and state of the neighbours' tables that an overlap reads.
+
+        A neighbour without rows is none, so it does not count.
+        """
+        found = []
+        for side, beside in self.bound.neighbours(step, key).items():
+            near = [
+                (f"{side}:{role.partition(':')[2]}", f"{name} of {beside}", up[beside])
+                for role, name, up in reads
+                if role.startswith("input:")
+            ]
+            states = {status.state for _, _, status in near}
+            found += [] if states <= DONE and "empty" in states else near
+        return found
+
     def _callback_reads(self, step: BoundStep) -> list[tuple[str, str, EntryStatus]]:
         """Role, step and state of everything that a callback can reach through its inputs."""
         reads: list[tuple[str, str, EntryStatus]] = []
@@ -178,9 +202,10 @@ class Evaluation:
                 found[key] = recorded[key]
                 continue
             statuses = [(role, name, up[key]) for role, name, up in reads]
-            waiting = _waiting(statuses, stop)
+            statuses += self._beside(step, key, reads)
+            waiting = waiting_for(statuses, stop)
             if waiting is not None:
-                found[key] = _not_ready(waiting, heads.get(key))
+                found[key] = not_ready(waiting, heads.get(key))
                 continue
             inputs = (*_dependencies(statuses), *shared)
             pairs = [(item.role, item.sha256) for item in inputs]
@@ -198,14 +223,14 @@ class Evaluation:
                 for i, name in enumerate(step.inputs)
                 if name != TRACKS and self.bound.steps[name].has_whole
             ]
-            waiting = _waiting(states)
+            waiting = waiting_for(states)
             return ((), waiting) if waiting is not None else (_dependencies(states), None)
         references, waiting = self._artifacts(step)
         if waiting is not None or not step.is_fitted:
             return references, waiting
         model = self.model(step.name)
         if model.state not in DONE:
-            return (), _passed_on(model, f"{step.name}'s fit")
+            return (), passed_on(model, f"{step.name}'s fit")
         assert model.result is not None
         assert model.result.output_sha256 is not None
         # The state stands for what it was fitted on, so the artifacts need not count again.
@@ -219,7 +244,7 @@ class Evaluation:
                 continue
             model = self.model(reference.step)
             if model.state not in DONE:
-                return (), _passed_on(model, reference.step)
+                return (), passed_on(model, reference.step)
             _, digest = self._member(step, name, model)
             found.append(Dependency(f"param:{name}", digest, model.action_key))
         return tuple(found), None
@@ -244,11 +269,11 @@ class Evaluation:
         head = self.snapshot.of_step(self.bound.name, step.name).get(MODEL)
         references, waiting = self._artifacts(step)
         if waiting is None and step.is_callback:
-            waiting = _waiting_for_all(self._callback_reads(step))
+            waiting = waiting_for_all(self._callback_reads(step))
         elif waiting is None and step.fits_on_entries:
             waiting = self._waiting_for_entries(step)
         if waiting is not None:
-            return _not_ready(waiting, head)
+            return not_ready(waiting, head)
         read = self._read_whole(step)
         scoped = not step.is_callback and step.feature_cls.scope_dependent
         key = fit_key(
@@ -308,7 +333,7 @@ class Evaluation:
             key: _decide(item, results.get(item.action_key), present, heads.get(key), forced)
             for key, item in ready.items()
         }
-        return explain_stale(step, found, self.snapshot)
+        return explain_stale(self.bound, step, found, self.snapshot)
 
     def _as_recorded(self, step: BoundStep, keys: Iterable[str]) -> dict[str, EntryStatus]:
         heads = self.snapshot.of_step(self.bound.name, step.name)
@@ -359,42 +384,3 @@ def _dependencies(reads: Iterable[tuple[str, str, EntryStatus]]) -> tuple[Depend
         assert status.result.output_sha256 is not None
         found.append(Dependency(role, status.result.output_sha256, status.action_key))
     return tuple(found)
-
-
-def _waiting(
-    reads: Iterable[tuple[str, str, EntryStatus]], shared: EntryStatus | None = None
-) -> EntryStatus | None:
-    """What an entry waits for: something that stopped counts first, then its own inputs."""
-    late = [] if shared is None else [shared]
-    found = [_passed_on(status, name) for _, name, status in reads if status.state not in DONE]
-    return next((status for status in (*found, *late) if status.state in STOPPED), None) or next(
-        iter((*found, *late)), None
-    )
-
-
-def _waiting_for_all(reads: Iterable[tuple[str, str, EntryStatus]]) -> EntryStatus | None:
-    """What keeps a callback from running: something not made yet, or nothing there at all."""
-    found = list(reads)
-    for _, name, status in found:
-        if status.state in PENDING:
-            return EntryStatus(status.state, name)
-    if found and not any(status.state in DONE for _, _, status in found):
-        return _waiting(found)
-    return None
-
-
-def _passed_on(status: EntryStatus, name: str) -> EntryStatus:
-    """What a status above means below it, named after the step it comes from."""
-    if status.state == "blocked":
-        return EntryStatus("blocked", status.reason)
-    if status.state == "failed":
-        return EntryStatus("blocked", f"{name} failed")
-    return EntryStatus(status.state, name)
-
-
-def _not_ready(waiting: EntryStatus, head: Head | None) -> EntryStatus:
-    if waiting.state == "blocked":
-        return EntryStatus("blocked", waiting.reason, head=head)
-    if head is None or head.state == "failed":
-        return EntryStatus("missing", f"upstream: {waiting.reason}", head=head)
-    return EntryStatus("stale", f"upstream: {waiting.reason}", head=head)

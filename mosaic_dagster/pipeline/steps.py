@@ -31,6 +31,11 @@ class RunOptions(BaseModel):
         Only frames in ``[start, end)`` of the step's input are used.
     filter_start_time, filter_end_time
         The same in seconds; become frames by the dataset's fps.
+    overlap_frames
+        Number of frames of the recordings before and after, in the same group, that each entry
+        sees beside its own; what is made of them is cut off again. Only for datasets that are
+        ``continuous``, not together with a filter; a fit never sees it, and look-ups stay those
+        of the entry. See :mod:`mosaic_dagster.pipeline.overlap`.
     fit_threads
         Number of threads that a fit may use.
     require_complete
@@ -44,6 +49,7 @@ class RunOptions(BaseModel):
     filter_end_frame: int | None = None
     filter_start_time: float | None = None
     filter_end_time: float | None = None
+    overlap_frames: int = Field(default=0, ge=0)
     fit_threads: int = Field(default=1, ge=1)
     require_complete: bool = False
     overwrite: bool = False

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from mosaic_dagster.dataset import Dataset
 from mosaic_dagster.errors import ScopeError
 from mosaic_dagster.pipeline.binding import BoundStep
+from mosaic_dagster.pipeline.overlap import AFTER, BEFORE
 from mosaic_dagster.pipeline.run import DatasetRun
 from mosaic_dagster.pipeline.staleness import Evaluation
 from mosaic_dagster.pipeline.status import MODEL, EntryStatus
@@ -30,7 +32,8 @@ class Explanation:
     error
         Message of the last failure, if it is the last thing recorded.
     changes
-        Role, digest then, digest now, of every input that differs.
+        Role, digest then, digest now, of every input that differs; the role of a neighbour's
+        table also names its step and entry.
     sources
         Raw files of the entry.
     upstream
@@ -104,6 +107,9 @@ def _explain(
     above = [(ref.step, MODEL) for ref in bound.references.values() if ref.artifact is not None]
     if key != MODEL:
         above += [(name, key) for name in bound.inputs]
+        beside = evaluation.bound.neighbours(bound, key)
+        above += [(name, near) for near in beside.values() for name in bound.inputs]
+        told.changes = [(_clear(role, bound, beside), t, n) for role, t, n in told.changes]
         above += [(r.step, key) for r in bound.references.values() if r.artifact is None]
         if bound.is_fitted:
             above.append((step, MODEL))
@@ -111,6 +117,15 @@ def _explain(
         above += _late_inputs(evaluation, bound)
     told.upstream = [_explain(run, pipeline, name, entry, seen) for name, entry in above]
     return told
+
+
+def _clear(role: str, step: BoundStep, beside: Mapping[str, str]) -> str:
+    """A role, with the step and the entry it stands for where the entry is a neighbour."""
+    side, _, position = role.partition(":")
+    if side not in (BEFORE, AFTER):
+        return role
+    name = step.inputs[int(position)]
+    return f"{role} ({name} of {beside[side]})" if side in beside else f"{role} ({name})"
 
 
 def _late_inputs(evaluation: Evaluation, step: BoundStep) -> list[tuple[str, str]]:

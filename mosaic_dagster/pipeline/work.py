@@ -24,6 +24,7 @@ from mosaic_dagster.features import Feature, FeatureTable, Params, join_inputs
 from mosaic_dagster.hashing import digest_file
 from mosaic_dagster.keys import EntryKey
 from mosaic_dagster.pipeline.identity import member_ext
+from mosaic_dagster.pipeline.overlap import FrameWindow, cut, extend
 from mosaic_dagster.pipeline.status import made_state
 from mosaic_dagster.store import ContentStore, Outcome
 from mosaic_dagster.store.codecs import encode_table
@@ -48,7 +49,7 @@ class FeatureJob:
     input_names
         For messages.
     frames
-        Only frames in ``[start, end)`` of the input are used.
+        Which frames of the input are used, and how many of the neighbours'.
     """
 
     objects: Path
@@ -58,16 +59,21 @@ class FeatureJob:
     state: dict[str, str] | None
     artifacts: dict[str, Table]
     input_names: tuple[str, ...]
-    frames: tuple[int | None, int | None]
+    frames: FrameWindow
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One entry to compute: the outcome it will have, and where its inputs lie."""
+    """One entry to compute: the outcome it will have, and where its inputs lie.
+
+    ``before`` and ``after`` are the inputs of its neighbours; empty where there is none.
+    """
 
     outcome: Outcome
     inputs: tuple[Table, ...]
     lookups: tuple[tuple[str, Table], ...] = ()
+    before: tuple[Table, ...] = ()
+    after: tuple[Table, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +96,13 @@ def run_task(job: FeatureJob, task: Task) -> Record:
     try:
         store = ContentStore(job.objects)
         feature = ready_feature(job, task)
-        table = load_input(job, store, task.inputs)
+        own = load_input(job, store, task.inputs)
+        table = _with_neighbours(job, store, task, own)
         begun = time.perf_counter()
         result, notes = _apply(feature, table)
         computing = time.perf_counter() - begun
+        if job.frames.overlap:
+            result = cut(result, own)
         stored = store.put(encode_table(result, notes), "parquet", sync=False)
     except Exception as error:  # noqa: BLE001 - one bad entry must not stop the others
         return Record(failed(task.outcome, error, time.perf_counter() - started), computing)
@@ -140,12 +149,23 @@ def load_input(job: FeatureJob, store: ContentStore, inputs: Sequence[Table]) ->
     """Read the inputs of one entry, checked against their digests, joined and cut to frames."""
     tables = [read_object(store, table) for table in inputs]
     joined = join_inputs(tables, job.input_names)
-    start, end = job.frames
+    start, end = job.frames.limits
     if start is not None:
         joined = joined.filter(pl.col("frame") >= start)
     if end is not None:
         joined = joined.filter(pl.col("frame") < end)
     return joined
+
+
+def _with_neighbours(
+    job: FeatureJob, store: ContentStore, task: Task, own: pl.DataFrame
+) -> pl.DataFrame:
+    if not job.frames.overlap:
+        return own
+    before, after = (
+        load_input(job, store, tables) if tables else None for tables in (task.before, task.after)
+    )
+    return extend(before, own, after, job.frames.overlap)
 
 
 def read_object(store: ContentStore, table: Table) -> pl.DataFrame:
