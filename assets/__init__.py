@@ -1,4 +1,4 @@
-"""This repository's code location: which pipelines run on which dataset.
+"""The code location of this repository: which pipelines run on which dataset.
 
 Nothing here imports Dagster, so that the command line and notebooks read it in a moment.
 """

@@ -29,7 +29,8 @@ CRAWLING = (
     .add(FeatureStep("kinematics", "speed-angvel", {}, ["smooth", "heading"]))
     .add(FeatureStep("posture", "posture", {}, ["smooth"]))
     .add(FeatureStep("wavelets", "pair-wavelet",
-                     {"cols": MOVEMENTS, "f_min": 0.5, "f_max": 5.0, "n_freq": 10},
+                     {"cols": MOVEMENTS, "log_floor": -6.0, "f_min": 0.5, "f_max": 5.0,
+                      "n_freq": 10},
                      ["kinematics", "posture"]))
     .add(FeatureStep("templates", "extract-templates", {"n_templates": 2000}, ["wavelets"]))
     .add(FeatureStep("scaled", "global-scaler",

@@ -61,9 +61,7 @@ class MosaicError(Exception):
         return (_restore, (type(self), self.what, self.remedy, self.__dict__))
 
 
-def _restore(
-    cls: type[MosaicError], what: str, remedy: str, state: dict[str, Any]
-) -> MosaicError:
+def _restore(cls: type[MosaicError], what: str, remedy: str, state: dict[str, Any]) -> MosaicError:
     error = cls.__new__(cls)
     MosaicError.__init__(error, what, remedy)
     error.__dict__.update(state)

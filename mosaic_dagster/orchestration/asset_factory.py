@@ -1,5 +1,7 @@
 """From a declared study to assets: one per step, two for a fitted one, and a report.
 
+Their keys::
+
     [dataset, "tracks"]                      partitioned by entry
     [dataset, pipeline, step]                partitioned by entry, or a callback without partitions
     [dataset, pipeline, step, "model"]       the fitted state, without partitions
@@ -10,7 +12,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import dagster as dg
 
@@ -36,6 +38,9 @@ from mosaic_dagster.pipeline import CallbackStep, FeatureStep, Pipeline, Study
 from mosaic_dagster.pipeline.reasons import declared_version
 from mosaic_dagster.pipeline.run import StepStream
 from mosaic_dagster.pipeline.steps import TRACKS, Step
+
+# Dagster's own annotation calls it a type, and its decorator wants an instance.
+_NOTHING = cast("dg.DagsterType", dg.Nothing)
 
 MakeStream = Callable[[RunSession], StepStream]
 
@@ -109,7 +114,7 @@ class AssetFactory:
             kinds={"report"},
             owners=list(self.owners),
             required_resource_keys=self._resources,
-            dagster_type=dg.Nothing,
+            dagster_type=_NOTHING,
             description=f"What the last run of {pipeline.name!r} made, found and failed to make.",
         )
         def report_asset(context: dg.AssetExecutionContext) -> Iterator[dg.Output[None]]:

@@ -57,10 +57,14 @@ def build_definitions(
         # Dagster marks backfill policies as a beta feature, once per asset.
         warnings.simplefilter("ignore", dg.BetaWarning)
         assets = [asset for study in studies for asset in AssetFactory(study, owners).assets()]
-    common = {
-        "resources": used | given,
-        "executor": dg.in_process_executor,
-    }
-    inner = dg.Definitions(assets=assets, jobs=asset_jobs(studies), **common)
-    refresh = refresh_job(studies, inner.resolve_job_def)
-    return dg.Definitions(assets=assets, jobs=[*asset_jobs(studies), refresh], **common)
+
+    def defined(*more_jobs: dg.JobDefinition) -> dg.Definitions:
+        return dg.Definitions(
+            assets=assets,
+            jobs=[*asset_jobs(studies), *more_jobs],
+            resources=used | given,
+            executor=dg.in_process_executor,
+        )
+
+    # The job refresh runs the others, so these are resolved before it exists.
+    return defined(refresh_job(studies, defined().resolve_job_def))

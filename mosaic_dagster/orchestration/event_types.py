@@ -160,7 +160,9 @@ def materialization(
         known Dagster does not see a later change of a partitioned upstream.
     """
     known = pointers or {}
-    tags = {_DATA_VERSION: event.digest, _CODE_VERSION: code_version}
+    tags = {_DATA_VERSION: event.digest}
+    if code_version:  # without one, Dagster goes by the times of events instead of versions
+        tags[_CODE_VERSION] = code_version
     for upstream, digest in event.inputs.items():
         tags[_INPUT_DATA_VERSION + upstream] = digest
         tags[_INPUT_EVENT_POINTER + upstream] = str(known.get(upstream, _NO_POINTER))

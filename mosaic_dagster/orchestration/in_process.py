@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ import dagster as dg
 
 from mosaic_dagster.errors import ProjectError
 from mosaic_dagster.orchestration.jobs import REFRESH
+from mosaic_dagster.orchestration.run_errors import step_errors
 
 QUIET: dict[str, Any] = {"console": {"config": {"log_level": "CRITICAL"}}}
 """Logger configuration for a console that only shows what a person asked for."""
@@ -62,17 +63,4 @@ def run_refresh(definitions: dg.Definitions, config: Mapping[str, Any]) -> Refre
     except dg.DagsterError as error:
         msg = f"Dagster could not run {REFRESH!r}: {error}"
         raise ProjectError(msg, "Check dagster.yaml, assets/ and resources/.") from error
-    return RefreshRun(done.success, done.run_id, list(_errors(done)))
-
-
-def _errors(done: dg.ExecuteInProcessResult) -> Iterator[str]:
-    for event in done.all_events:
-        if event.is_step_failure:
-            failure = event.step_failure_data
-            told = failure.user_failure_data
-            if told is not None and told.description:
-                yield told.description
-            elif failure.error is not None:
-                # The error of the code inside, not Dagster's sentence around it.
-                inner = failure.error.cause or failure.error
-                yield inner.message.partition(": ")[2].strip() or inner.message.strip()
+    return RefreshRun(done.success, done.run_id, list(step_errors(done)))

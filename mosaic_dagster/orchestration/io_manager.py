@@ -15,7 +15,8 @@ killed anywhere leaves nothing that names what is not there.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import json
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,13 +26,14 @@ import polars as pl
 
 from mosaic_dagster.dataset import Dataset
 from mosaic_dagster.errors import EntryNotFoundError
-from mosaic_dagster.orchestration.event_types import EntryEvent, EventWriter
+from mosaic_dagster.orchestration.event_types import EntryEvent, EventWriter, is_deferred
 from mosaic_dagster.orchestration.previews import state_preview, table_preview
 from mosaic_dagster.orchestration.progress import report_progress
 from mosaic_dagster.orchestration.resource_types import WorkspaceResource
 from mosaic_dagster.orchestration.run_session import RunSession
 from mosaic_dagster.orchestration.tags import SELECTION_TAG
 from mosaic_dagster.pipeline.compute import Chunk
+from mosaic_dagster.pipeline.identity import member_ext
 from mosaic_dagster.pipeline.run import StepStream
 from mosaic_dagster.pipeline.staleness import MODEL
 from mosaic_dagster.pipeline.steps import TRACKS
@@ -83,7 +85,7 @@ class EntryTables(Mapping[str, pl.DataFrame]):
         return len(self._heads)
 
 
-class ArtifactIOManager(dg.ConfigurableIOManager):  # type: ignore[type-arg]
+class ArtifactIOManager(dg.ConfigurableIOManager):
     """IO manager of all assets of a dataset, over its content store and registry."""
 
     workspace: WorkspaceResource
@@ -138,11 +140,20 @@ class _Drawing:
         self.name = context.asset_key.to_user_string()
         self.announced = 0
         self.last: Outcome | None = None
+        upstream = output.upstream.items()
+        self.reads_renewed = any(
+            role.startswith("param:") and asset in self.session.renewed for role, asset in upstream
+        )
 
     def take(self, chunk: Chunk) -> None:
         stream = self.output.stream
+        adopted = set(self.session.run.needing_adoption(stream, chunk))
         self.session.run.commit(stream, chunk)
-        good = [o for o in chunk.outcomes if o.state != "failed" and self._is_wanted(o)]
+        good = [
+            outcome
+            for outcome in chunk.outcomes
+            if outcome.state != "failed" and self._is_wanted(outcome, adopted)
+        ]
         if good:
             # The last entry is held back: it carries the preview, and is announced at the end.
             if self.last is not None:
@@ -160,16 +171,26 @@ class _Drawing:
         stream, session = self.output.stream, self.session
         if self.last is not None:
             self._announce([self.last], self._preview(self.last))
-        session.run.finish(stream)
-        session.flush()
-        self.context.add_output_metadata(_summary(stream))
+        with session.dataset.registry.session():
+            session.run.finish(stream)
+            session.flush()
+        if self.output.writer.mode == "batch" or is_deferred(self.context):
+            # Else the output's metadata is that of the event, which has the summary already.
+            self.context.add_output_metadata(_summary(stream))
         stopped = [*stream.report.failures, *stream.report.blocked]
         self.output.writer.finish(
             self.context, self.asset, announced=self.announced, failed=stopped
         )
 
-    def _is_wanted(self, outcome: Outcome) -> bool:
-        if outcome.made or not self.session.by_selection:
+    def _is_wanted(self, outcome: Outcome, adopted: Collection[str]) -> bool:
+        """Whether an event would tell something new, or was asked for.
+
+        A result may be the old one while what it was made from is not: without an event Dagster
+        would compare new inputs with the old event and call the result stale.
+        """
+        if outcome.made or not self.session.by_selection or outcome.key in adopted:
+            return True
+        if self.reads_renewed:
             return True
         digest = outcome.output_sha256 or ""
         return self.session.is_news(self.name, outcome.key, digest)
@@ -178,9 +199,7 @@ class _Drawing:
         if not outcomes:
             return
         events = [self._event(outcome, more) for outcome in outcomes]
-        self.output.writer.materialized(
-            self.context, self.asset, self.output.code_version, events
-        )
+        self.output.writer.materialized(self.context, self.asset, self.output.code_version, events)
         self.announced += len(events)
         told = [(o.key, o.output_sha256) for o in outcomes if o.output_sha256 is not None]
         self.session.note_announced(self.name, told)
@@ -223,15 +242,22 @@ class _Drawing:
     def _preview(self, outcome: Outcome) -> dict[str, Any]:
         """Counts of the step, and a look at one result; shown on the asset's page."""
         metadata = _summary(self.output.stream)
+        try:
+            return metadata | self._look_at(outcome)
+        except Exception as error:  # noqa: BLE001 - the result is stored; a look at it is extra
+            self.context.log.warning(f"{self.name}: no preview of {outcome.key!r}: {error}")
+            return metadata | {"preview": f"Could not be drawn: {error}"}
+
+    def _look_at(self, outcome: Outcome) -> dict[str, Any]:
         assert outcome.output_sha256 is not None
         objects = self.session.dataset.objects
         if outcome.key == MODEL:
             evaluation = self.session.run.evaluations[outcome.pipeline]
             members = evaluation.snapshot.state_members(outcome.output_sha256)
-            paths = {n: objects.path(sha, n.rpartition(".")[2]) for n, sha in members.items()}
-            return metadata | state_preview(paths)
+            paths = {n: objects.path(sha, member_ext(n)) for n, sha in members.items()}
+            return state_preview(paths)
         table = read_table(objects.path(outcome.output_sha256, outcome.ext))
-        return metadata | table_preview(table, f"{outcome.step}, {outcome.key}")
+        return table_preview(table, f"{outcome.step}, {outcome.key}")
 
 
 def _summary(stream: StepStream) -> dict[str, Any]:
@@ -263,11 +289,9 @@ def _heads_of(dataset: Dataset, asset: dg.AssetKey) -> dict[str, Head]:
 def _state_files(
     dataset: Dataset, asset: dg.AssetKey, heads: Mapping[str, Head]
 ) -> dict[str, Path]:
-    import json
-
     head = heads.get(MODEL)
     if head is None or head.output_sha256 is None:
         msg = f"{asset.to_user_string()} has not been made yet."
         raise EntryNotFoundError(msg, "Materialize it first.")
     members = json.loads(dataset.objects.get(head.output_sha256, "json"))
-    return {n: dataset.objects.path(sha, n.rpartition(".")[2]) for n, sha in members.items()}
+    return {n: dataset.objects.path(sha, member_ext(n)) for n, sha in members.items()}

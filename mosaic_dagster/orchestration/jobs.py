@@ -9,16 +9,15 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
-from mosaic_dagster.orchestration.asset_keys import job_name, model_key, report_key, step_key, tracks_key
-from mosaic_dagster.orchestration.partitions import entries_definition
-from mosaic_dagster.orchestration.refresh import (
-    JobRunner,
-    RefreshRequest,
-    RefreshResult,
-    check_pipelines,
-    is_asked,
-    refresh_dataset,
+from mosaic_dagster.orchestration.asset_keys import (
+    job_name,
+    model_key,
+    report_key,
+    step_key,
+    tracks_key,
 )
+from mosaic_dagster.orchestration.refresh import JobRunner, RefreshResult, refresh_dataset
+from mosaic_dagster.orchestration.requests import RefreshRequest, split_request
 from mosaic_dagster.orchestration.run_session import close_session, find_session
 from mosaic_dagster.orchestration.summary import failure_lines, refresh_summary
 from mosaic_dagster.pipeline import CallbackStep, Pipeline, RunReport, Study
@@ -47,9 +46,14 @@ def asset_jobs(studies: Sequence[Study]) -> list[Any]:
         for pipeline in study.pipelines:
             own = pipeline_keys(study, pipeline)
             keys += own
-            jobs.append(_asset_job(study, job_name(name, pipeline.name), [tracks_key(name), *own],
-                                   f"Pipeline {pipeline.name!r} on dataset {name!r}."))
-        jobs.append(_asset_job(study, job_name(name), keys, f"Everything of dataset {name!r}."))
+            jobs.append(
+                _asset_job(
+                    job_name(name, pipeline.name),
+                    [tracks_key(name), *own],
+                    f"Pipeline {pipeline.name!r} on dataset {name!r}.",
+                )
+            )
+        jobs.append(_asset_job(job_name(name), keys, f"Everything of dataset {name!r}."))
     return jobs
 
 
@@ -64,11 +68,10 @@ def pipeline_keys(study: Study, pipeline: Pipeline) -> list[dg.AssetKey]:
     return keys
 
 
-def _asset_job(study: Study, name: str, keys: Sequence[dg.AssetKey], description: str) -> Any:
+def _asset_job(name: str, keys: Sequence[dg.AssetKey], description: str) -> Any:
     return dg.define_asset_job(
         name,
         selection=dg.AssetSelection.assets(*keys),
-        partitions_def=entries_definition(study.dataset.name),
         executor_def=dg.in_process_executor,
         description=description,
     )
@@ -92,9 +95,10 @@ def refresh_job(
     def bring_up_to_date(context: dg.OpExecutionContext, config: RefreshConfig) -> None:
         """Register new recordings, plan, and run what is out of date."""
         request = RefreshRequest(**config.model_dump())
-        check_pipelines(studies, request.pipelines)
-        results = [_refresh_one(context, study, request, find_job) for study in studies
-                   if is_asked(study, request)]
+        results = [
+            _refresh_one(context, study, part, find_job)
+            for study, part in split_request(studies, request)
+        ]
         sys.stdout.write(refresh_summary(results))
         sys.stdout.flush()
         _raise_if_failed(results)
@@ -139,7 +143,10 @@ def job_runner(
 
     def run(assets: set[dg.AssetKey], tags: dict[str, str]) -> dg.ExecuteInProcessResult:
         return job.execute_in_process(
-            instance=instance, asset_selection=sorted(assets), tags=tags, raise_on_error=False,
+            instance=instance,
+            asset_selection=sorted(assets),
+            tags=tags,
+            raise_on_error=False,
             run_config=loggers,
         )
 

@@ -29,9 +29,7 @@ def announce_report(
     return dg.Output(None, metadata=writer.output_metadata(context))
 
 
-def report_metadata(
-    session: RunSession, pipeline: Pipeline, report: RunReport
-) -> dict[str, Any]:
+def report_metadata(session: RunSession, pipeline: Pipeline, report: RunReport) -> dict[str, Any]:
     """The table of steps, what failed, and the pictures of the pipeline's callbacks."""
     evaluation = session.run.evaluations[pipeline.name]
     callbacks = [

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from functools import cached_property
 
 import dagster as dg
 
 from mosaic_dagster.dataset import Dataset
-from mosaic_dagster.errors import UnknownStepError
+from mosaic_dagster.errors import ScopeError
 from mosaic_dagster.orchestration.asset_keys import (
     model_key,
     report_key,
@@ -23,8 +24,10 @@ from mosaic_dagster.orchestration.asset_keys import (
     tracks_key,
 )
 from mosaic_dagster.orchestration.partitions import keys_of_run
+from mosaic_dagster.orchestration.requests import forced_steps
 from mosaic_dagster.orchestration.tags import FORCE_TAG, SELECTION_TAG
-from mosaic_dagster.pipeline import DatasetRun, Engine, Pipeline, Selection, Study
+from mosaic_dagster.pipeline import DatasetRun, Engine, Selection, Study
+from mosaic_dagster.pipeline.status import MODEL
 
 _KEPT = 4
 
@@ -41,11 +44,13 @@ class RunSession:
         The run of the steps.
     instance_id
         Names the Dagster instance in the table of announcements.
-    asks_everything
+    by_selection
         Whether the run names its entries by a selection (refresh, sensor), so that only what is
         new to Dagster is announced; else all that was asked for is.
     selected
         Asset keys of the Dagster run; None means all.
+    renewed
+        Fitted states (asset keys as text) that this run announced with another digest.
     """
 
     study: Study
@@ -55,6 +60,7 @@ class RunSession:
     by_selection: bool
     selected: frozenset[dg.AssetKey] | None
     to_announce: list[tuple[str, str, str]] = field(default_factory=list)
+    renewed: set[str] = field(default_factory=set)
 
     @cached_property
     def announced(self) -> dict[tuple[str, str], str]:
@@ -68,6 +74,8 @@ class RunSession:
     def note_announced(self, asset: str, results: Sequence[tuple[str, str]]) -> None:
         """Remember (entry, digest) pairs as announced, to be written with :meth:`flush`."""
         for key, digest in results:
+            if key == MODEL and self.announced.get((asset, key)) != digest:
+                self.renewed.add(asset)
             self.announced[asset, key] = digest
             self.to_announce.append((asset, key, digest))
 
@@ -107,7 +115,9 @@ def close_session(run_id: str) -> None:
 
 def instance_id(instance: dg.DagsterInstance) -> str:
     """A name for a Dagster instance that stays when its folder moves."""
-    return instance.run_storage.get_run_storage_id()
+    # Every storage on a database has such an id; another is known by where it is.
+    find = getattr(instance.run_storage, "get_run_storage_id", None)
+    return str(find()) if find is not None else instance.root_directory
 
 
 def _open(
@@ -115,7 +125,9 @@ def _open(
 ) -> RunSession:
     tags = context.run.tags
     # A run of a whole job names no assets, or an empty set of them.
-    selected = context.run.asset_selection or context.job_def.asset_layer.executable_asset_keys
+    selected = frozenset(
+        context.run.asset_selection or context.job_def.asset_layer.executable_asset_keys
+    )
     by_selection = SELECTION_TAG in tags
     keys: Sequence[str] | None
     if by_selection:
@@ -129,12 +141,13 @@ def _open(
         forced=forced_steps(study.pipelines, tags.get(FORCE_TAG)),
     )
     run = DatasetRun(dataset, study.pipelines, engine, selection)
-    return RunSession(
-        study, dataset, run, instance_id(context.instance), by_selection, frozenset(selected)
-    )
+    if keys and set(keys).isdisjoint(run.tracks.keys):
+        msg = f"Dataset {study.dataset.name!r} has no entry {', '.join(keys[:5])}."
+        raise ScopeError(msg, "`mosaic status` counts the entries; `refresh` registers new ones.")
+    return RunSession(study, dataset, run, instance_id(context.instance), by_selection, selected)
 
 
-def steps_in(study: Study, selected: frozenset[dg.AssetKey] | set[dg.AssetKey]) -> Mapping[str, list[str]]:
+def steps_in(study: Study, selected: AbstractSet[dg.AssetKey]) -> Mapping[str, list[str]]:
     """Steps of each pipeline of which a selection of assets makes anything."""
     name = study.dataset.name
     return {
@@ -146,37 +159,6 @@ def steps_in(study: Study, selected: frozenset[dg.AssetKey] | set[dg.AssetKey]) 
         ]
         for pipeline in study.pipelines
     }
-
-
-def forced_steps(pipelines: Sequence[Pipeline], force_from: str | None) -> dict[str, set[str]]:
-    """The step to force and everything below it, by pipeline.
-
-    Parameters
-    ----------
-    pipelines
-        The pipelines that are run.
-    force_from
-        ``step``, or ``pipeline/step`` where the name alone is not unique.
-
-    Raises
-    ------
-    UnknownStepError
-        No pipeline, or more than one, has the step.
-    """
-    if force_from is None:
-        return {}
-    pipeline_name, _, step = force_from.rpartition("/")
-    found = [
-        pipeline
-        for pipeline in pipelines
-        if (not pipeline_name or pipeline.name == pipeline_name) and step in pipeline.dag()
-    ]
-    if len(found) != 1:
-        known = ", ".join(f"{p.name}/{name}" for p in pipelines for name in p.dag())
-        count = "No" if not found else "More than one"
-        msg = f"{count} pipeline has a step {force_from!r}."
-        raise UnknownStepError(msg, f"The steps are: {known}.")
-    return {found[0].name: found[0].graph().below([step])}
 
 
 def find_session(run_id: str) -> RunSession | None:

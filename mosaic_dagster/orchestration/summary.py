@@ -29,7 +29,8 @@ def refresh_summary(results: Sequence[tuple[RefreshResult, RunReport | None]]) -
 def failure_lines(result: RefreshResult, report: RunReport | None) -> list[str]:
     """What failed in a dataset, a line each; the rest is counted."""
     failed = report.failures().filter(state="failed") if report is not None else None
-    lines = [
+    lines = [f"  STOPPED {error}" for error in result.errors]
+    lines += [
         f"  FAILED {row['step']} {row['entry']}: {row['message']}"
         for row in ([] if failed is None else failed.iter_rows(named=True))
     ]
@@ -58,8 +59,11 @@ def _outcome_lines(name: str, result: RefreshResult, report: RunReport | None) -
         return [f"{name}: see Dagster run {result.run_id}"]
     if report is None:
         nothing = "nothing was computed."
-        return [f"{name}: {nothing}" if result.problems else
-                f"{name}: everything is up to date, {nothing}"]
+        return [
+            f"{name}: {nothing}"
+            if result.problems
+            else f"{name}: everything is up to date, {nothing}"
+        ]
     failed = sum(len(step.failures) for step in report)
     blocked = sum(len(step.blocked) for step in report)
     found = sum(step.fresh + step.adopted for step in report)

@@ -1,0 +1,1 @@
+"""Speed of what surrounds the science, shown as ratios within one run."""
