@@ -38,21 +38,14 @@ def canonical(value: Any, where: str = "value") -> Any:
     HashingError
         A number is not finite, or a value of another type is in it.
     """
+    value = _unwrapped(value)
     match value:
-        case Enum():
-            return canonical(value.value, where)
         case None | bool() | str():
             return value
         case int():
             return int(value)
         case float():
             return _canonical_number(value, where)
-        case PurePath():
-            return value.as_posix()
-        case np.generic() | np.ndarray():
-            return canonical(value.tolist(), where)
-        case BaseModel():
-            return canonical(value.model_dump(), where)
         case Mapping():
             return {_text_key(k, where): canonical(v, f"{where}.{k}") for k, v in value.items()}
         case Set():
@@ -61,6 +54,20 @@ def canonical(value: Any, where: str = "value") -> Any:
             return [canonical(v, f"{where}[{i}]") for i, v in enumerate(value)]
     msg = f"{where} is a {type(value).__name__}, which has no canonical form."
     raise HashingError(msg, "Use text, numbers, booleans, lists or mappings.")
+
+
+def _unwrapped(value: Any) -> Any:
+    """The plain value inside an enum, a path, a numpy value or a pydantic model."""
+    match value:
+        case Enum():
+            return _unwrapped(value.value)
+        case PurePath():
+            return value.as_posix()
+        case np.generic() | np.ndarray():
+            return value.tolist()
+        case BaseModel():
+            return value.model_dump()
+    return value
 
 
 def _canonical_number(value: float, where: str) -> int | float:

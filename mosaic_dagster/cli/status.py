@@ -181,11 +181,11 @@ def unit_of(run: DatasetRun, pipeline: str, step: str, entry: str | None) -> str
     """
     bound = None if step == TRACKS else run.evaluations[pipeline].bound.steps[step]
     if entry is not None:
-        if bound is not None and bound.is_callback:
+        if bound is not None and not bound.has_entries:
             msg = f"{step!r} is about all entries together; leave out --entry."
             raise typer.BadParameter(msg)
         return find_entry(entry, run.tracks.keys)
-    if bound is None or not (bound.is_fitted or bound.is_callback):
+    if bound is None or not bound.has_whole:
         msg = f"{step!r} has a result for each recording; name one with --entry KEY."
         raise typer.BadParameter(msg)
     return MODEL

@@ -3,7 +3,7 @@
 Their keys::
 
     [dataset, "tracks"]                      partitioned by entry
-    [dataset, pipeline, step]                partitioned by entry, or a callback without partitions
+    [dataset, pipeline, step]                partitioned by entry, or a callback over all of them
     [dataset, pipeline, step, "model"]       the fitted state, without partitions
     [dataset, pipeline, "report"]            what a run did, and who fails it
 """
@@ -102,7 +102,7 @@ class AssetFactory:
         deps += [
             dg.AssetDep(
                 step_key(self.dataset, pipeline.name, step.name),
-                partition_mapping=None if isinstance(step, CallbackStep) else _all(),
+                partition_mapping=None if _is_whole(step) else _all(),
             )
             for step in pipeline.steps
         ]
@@ -171,17 +171,27 @@ class AssetFactory:
         )
 
     def _callback(self, pipeline: Pipeline, step: CallbackStep) -> dg.AssetsDefinition:
-        deps = []
-        for name in dict.fromkeys(step.input_names):
-            up = self._table_key(pipeline, name)
-            whole = isinstance(pipeline.graph().steps.get(name), CallbackStep)
-            deps.append(dg.AssetDep(up, partition_mapping=None if whole else _all()))
+        mapping = dg.IdentityPartitionMapping() if step.per_entry else _all()
+        steps = pipeline.graph().steps
+        deps = [
+            dg.AssetDep(
+                self._table_key(pipeline, name),
+                partition_mapping=None if _is_whole(steps.get(name)) else mapping,
+            )
+            for name in dict.fromkeys(step.input_names)
+        ]
+
+        def make_stream(session: RunSession) -> StepStream:
+            run = session.run
+            make = run.entry_stream if step.per_entry else run.fit_stream
+            return make(pipeline.name, step.name)
+
         return self._asset(
             step_key(self.dataset, pipeline.name, step.name),
-            lambda session: session.run.fit_stream(pipeline.name, step.name),
+            make_stream,
             description=callback_description(step),
             group=group_name(self.dataset, pipeline.name),
-            partitioned=False,
+            partitioned=step.per_entry,
             kinds={"python"},
             code_version=step.version,
             deps=deps,
@@ -281,6 +291,11 @@ class AssetFactory:
                 roles[f"param:{name}"] = model
                 roles[f"lookup:{name}"] = table
         return {role: key.to_user_string() for role, key in roles.items()}
+
+
+def _is_whole(step: Step | None) -> bool:
+    """Whether a step makes one thing of its whole scope, and so has no partitions."""
+    return isinstance(step, CallbackStep) and not step.per_entry
 
 
 def _all() -> dg.PartitionMapping:

@@ -33,7 +33,7 @@ from mosaic_dagster.orchestration.resource_types import WorkspaceResource
 from mosaic_dagster.orchestration.run_session import RunSession
 from mosaic_dagster.orchestration.tags import SELECTION_TAG
 from mosaic_dagster.pipeline.compute import Chunk
-from mosaic_dagster.pipeline.identity import member_ext
+from mosaic_dagster.pipeline.identity import STATE_EXT, member_ext
 from mosaic_dagster.pipeline.run import StepStream
 from mosaic_dagster.pipeline.staleness import MODEL
 from mosaic_dagster.pipeline.steps import TRACKS
@@ -251,7 +251,7 @@ class _Drawing:
     def _look_at(self, outcome: Outcome) -> dict[str, Any]:
         assert outcome.output_sha256 is not None
         objects = self.session.dataset.objects
-        if outcome.key == MODEL:
+        if outcome.ext == STATE_EXT:
             evaluation = self.session.run.evaluations[outcome.pipeline]
             members = evaluation.snapshot.state_members(outcome.output_sha256)
             paths = {n: objects.path(sha, member_ext(n)) for n, sha in members.items()}

@@ -31,6 +31,16 @@ def register_entries(instance: dg.DagsterInstance, dataset: str, keys: Sequence[
     return new
 
 
+def forget_entries(instance: dg.DagsterInstance, dataset: str, keys: Sequence[str]) -> list[str]:
+    """Remove the keys that the dataset does not have any more; returns them."""
+    name = f"{dataset}_entries"
+    known = set(keys)
+    gone = [key for key in instance.get_dynamic_partitions(name) if key not in known]
+    for key in gone:
+        instance.delete_dynamic_partition(name, key)
+    return gone
+
+
 def range_tags(instance: dg.DagsterInstance, dataset: str, keys: Sequence[str]) -> dict[str, str]:
     """The tags of the shortest range that holds all keys.
 

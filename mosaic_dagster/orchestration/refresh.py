@@ -10,7 +10,7 @@ import dagster as dg
 
 from mosaic_dagster.dataset import Dataset
 from mosaic_dagster.keys import EntryKey
-from mosaic_dagster.orchestration.partitions import range_tags, register_entries
+from mosaic_dagster.orchestration.partitions import forget_entries, range_tags, register_entries
 from mosaic_dagster.orchestration.requests import (
     RefreshRequest,
     asked_steps,
@@ -88,6 +88,7 @@ def refresh_dataset(
     run = DatasetRun(dataset, pipelines, Engine("sequential"), selection)
     new = run.tracks.register()
     register_entries(instance, study.dataset.name, run.tracks.keys)
+    forget_entries(instance, study.dataset.name, run.tracks.keys)
     work = needed_work(run, study, dataset.registry.announced(instance_id(instance)))
     result = RefreshResult(
         dataset, new, work.counts, problems=lasting_problems(run), vanished=run.tracks.vanished

@@ -35,7 +35,7 @@ def report_metadata(session: RunSession, pipeline: Pipeline, report: RunReport) 
     callbacks = [
         StepResult.of(evaluation, name)
         for name, step in evaluation.bound.steps.items()
-        if step.is_callback
+        if not step.has_entries
     ]
     metadata: dict[str, Any] = {
         "steps": frame_table(report.table()),

@@ -10,6 +10,7 @@ from mosaic_dagster.orchestration.refresh import RefreshResult
 from mosaic_dagster.pipeline import RunReport
 
 _MOST_NAMES = 8
+_MOST_FILES = 20
 
 
 def refresh_summary(results: Sequence[tuple[RefreshResult, RunReport | None]]) -> str:
@@ -50,7 +51,9 @@ def _dataset_lines(result: RefreshResult, report: RunReport | None) -> list[str]
         lines += [gone, *(f"    {path}" for path in result.vanished[:_MOST_NAMES])]
     if result.pictures:
         lines.append(f"{name}: pictures and tables for you:")
-        lines += [f"  {_short(path)}" for path in result.pictures]
+        lines += [f"  {_short(path)}" for path in result.pictures[:_MOST_FILES]]
+        if len(result.pictures) > _MOST_FILES:
+            lines.append(f"  and {len(result.pictures) - _MOST_FILES} more")
     return lines
 
 

@@ -68,21 +68,21 @@ def _add_pipeline(
     touched = False
     for step in run.steps_of(evaluation.bound):
         bound = evaluation.bound.steps[step]
-        if bound.is_fitted or bound.is_callback:
+        if bound.has_whole:
             asset = (model_key if bound.is_fitted else step_key)(dataset, pipeline, step)
             label = f"{pipeline}/{step}" + ("/model" if bound.is_fitted else "")
-            always = step in retried or (bound.is_callback and getattr(bound.step, "always", False))
+            always = step in retried or bound.runs_always
             always |= _reads_any(bound, renewed)
             unit = {MODEL: evaluation.model(step)}
             if work.add(asset, label, [*unit] if always else _needy(asset, unit, announced)):
                 touched = True
                 renewed.add(step)
-        if not bound.is_callback:
+        if bound.has_entries:
             asset = step_key(dataset, pipeline, step)
             entries = evaluation.entries(step)
             units = {key: entries[key] for key in run.keys_of(pipeline, step)}
             needy = _needy(asset, units, announced, with_blocked=step in retried)
-            if step in refitted or _reads_any(bound, renewed):
+            if step in refitted or bound.runs_always or _reads_any(bound, renewed):
                 needy = list(units)
             touched |= work.add(asset, f"{pipeline}/{step}", needy)
     return touched
