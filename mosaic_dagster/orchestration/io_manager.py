@@ -41,6 +41,10 @@ from mosaic_dagster.store import Head, Outcome
 from mosaic_dagster.store.codecs import read_table
 
 
+_DIGITS = 12
+"""Of a digest as people see it; the whole of it is the event's data version."""
+
+
 @dataclass
 class StepOutputStream:
     """What an asset body yields: a stream still to be drawn, and who is told about it.
@@ -211,6 +215,7 @@ class _Drawing:
             "bytes": outcome.bytes,
             "seconds": round(outcome.seconds, 4),
             "run_id": outcome.run_id,
+            "digest": outcome.output_sha256[:_DIGITS],
             "made": "now" if outcome.made else "before",
         }
         return EntryEvent(
