@@ -23,6 +23,9 @@ _ALONE_SECONDS = 1.0
 _MOST_PER_CALL = 64
 _CALLS_PER_WORKER = 8
 
+_pools: set[int] = set()
+"""Processes that have started workers; joblib keeps those for the next call."""
+
 
 @dataclass(frozen=True)
 class Engine:
@@ -56,19 +59,24 @@ class Engine:
     def map(self, run: Callable[[Sequence[T]], list[R]], tasks: Sequence[T]) -> Iterator[R]:
         """Run tasks in any order and yield each result as it comes.
 
-        The first second of work is done in this process: starting a pool costs more than many a
-        step needs.
+        Until there are worker processes, the first second of work is done in this process:
+        starting a pool costs more than many a step needs.
         """
         waiting = iter(tasks)
         begun = time.perf_counter()
+        alone = 0.0 if self._has_pool(len(tasks)) else _ALONE_SECONDS
         for task in waiting:
             yield from run([task])
             spent = time.perf_counter() - begun
-            if self.n_workers > 1 and spent > _ALONE_SECONDS:
+            if self.n_workers > 1 and spent > alone:
                 break
         rest = list(waiting)
         if rest:
             yield from self._side_by_side(run, rest)
+
+    def _has_pool(self, n_tasks: int) -> bool:
+        """Whether workers wait from an earlier step, and there is something for each to do."""
+        return self.backend == "loky" and os.getpid() in _pools and n_tasks > 4 * self.n_workers
 
     def _side_by_side(
         self, run: Callable[[Sequence[T]], list[R]], tasks: Sequence[T]
@@ -77,6 +85,8 @@ class Engine:
         size = min(max(size, 1), _MOST_PER_CALL)
         calls = (joblib.delayed(run)(part) for part in _slices(tasks, size))
         config: Any = nullcontext()
+        if self.backend == "loky":
+            _pools.add(os.getpid())
         if self.backend == "dask":
             config = joblib.parallel_config(backend="dask", wait_for_workers_timeout=60)
         with config:
