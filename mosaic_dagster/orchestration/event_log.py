@@ -38,7 +38,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from mosaic_dagster.errors import ProjectError
-from mosaic_dagster.orchestration.instance_folder import project_folder
+from mosaic_dagster.orchestration.instance_folder import made_once, project_folder
 from mosaic_dagster.orchestration.kept_engines import KeptEngines
 
 _TABLE: Any = getattr(schema, "SqlEventLogStorageTable", None)
@@ -340,13 +340,13 @@ class MosaicSqliteStorage(DagsterSqliteStorage):
                 what = f"storage.custom.config.{name} in dagster.yaml is {value}."
                 raise ProjectError(what, "Give a whole number of at least 1, or leave it out.")
         folder = str(project_folder() / base_dir)
-        super().__init__(folder, inst_data)
+        with made_once(folder):
+            super().__init__(folder, inst_data)
         storage = _batch_storage(
             self, planned_subset=planned_subset, kept_connections=kept_connections
         )
         if storage is not None:
             self._event_log_storage = storage
-            # Read anew by Dagster for each event, and settable in no other way.
             os.environ.setdefault(BATCH_SIZE_VARIABLE, str(batch_size))
 
     @classmethod

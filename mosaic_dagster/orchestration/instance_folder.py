@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+from mosaic_dagster.store import exclusive
 
 
 def project_folder() -> Path:
@@ -20,3 +24,15 @@ def project_folder() -> Path:
         if (folder / "dagster.yaml").is_file():
             return folder.absolute()
     return here
+
+
+@contextmanager
+def made_once(folder: str) -> Iterator[None]:
+    """Let one process at a time make or open the databases of an instance.
+
+    Dagster makes the tables of a new database without looking whether another process is doing
+    so, and the second of two first commands would fail.
+    """
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    with exclusive(Path(folder) / ".opening.lock"):
+        yield

@@ -3,6 +3,7 @@
 from mosaic_dagster.store.connection import Database, open_database
 from mosaic_dagster.store.feature_registry import FeatureRegistry, open_registry
 from mosaic_dagster.store.gc import collect
+from mosaic_dagster.store.holder import exclusive
 from mosaic_dagster.store.objects import ContentStore, ObjectStore, StoredObject
 from mosaic_dagster.store.outputs import StepOutput
 from mosaic_dagster.store.records import (
@@ -37,6 +38,7 @@ __all__ = [
     "StoredResult",
     "VerifyReport",
     "collect",
+    "exclusive",
     "open_database",
     "open_registry",
 ]

@@ -8,7 +8,8 @@ import random
 import re
 import sys
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -122,3 +123,20 @@ def _command(pid: int) -> str:
         return " ".join(psutil.Process(pid).cmdline()) or "name unknown"
     except psutil.Error:
         return "name unknown"
+
+
+@contextmanager
+def exclusive(path: Path, timeout: float = 60.0) -> Iterator[None]:
+    """Hold a lock file that ends with the process; for short work that two must not do at once.
+
+    Raises
+    ------
+    StoreLockedError
+        Another process held it for the whole timeout.
+    """
+    try:
+        with FileLock(path, timeout=timeout):
+            yield
+    except Timeout as error:
+        msg = f"Another process holds {path} for more than {timeout:g} s."
+        raise StoreLockedError(msg, "Wait for it, or end it, and start again.") from error

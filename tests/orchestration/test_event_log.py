@@ -538,3 +538,25 @@ def test_a_dagster_without_the_internals_gets_its_own_storage(
     assert storage.event_log_storage.get_materialized_partitions(SPEED) == {"a", "b"}
     MosaicSqliteStorage("instance").dispose()  # a second warning would be an error
     storage.dispose()
+
+
+@pytest.mark.slow
+def test_two_first_commands_at_once_both_get_an_instance(tmp_path: Path) -> None:
+    """A lab that starts two runs right after the installation must not lose one to a race."""
+    config = {"base_dir": str(tmp_path / "workspaces" / "dagster")}
+    script = (
+        "from mosaic_dagster.orchestration.event_log import MosaicSqliteStorage as S\n"
+        f"storage = S.from_config_value(None, {config!r} | "
+        "{'planned_subset': True, 'batch_size': 10, 'kept_connections': 2})\n"
+        "print(len(storage.run_storage.get_runs()))\n"
+    )
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        for _ in range(4)
+    ]
+    for process in started:
+        told, complaint = process.communicate(timeout=120)
+        assert process.returncode == 0, complaint.decode()[-2000:]
+        assert told.strip() == b"0"
