@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -50,7 +50,7 @@ def clean_table(
         Whether ``pipelines`` are all there are, so that the others' results may go.
     """
     run = DatasetRun(dataset, pipelines)
-    gone_entries = vanished_entries(run) if all_declared else []
+    gone_entries = vanished_entries(run) if all_declared else frozenset()
     wanted = _wanted_keys(run, gone_entries)
     declared = {(p.name, step.name) for p in pipelines for step in p.steps}
     names = {p.name for p in pipelines}
@@ -74,21 +74,20 @@ def clean_table(
     return table
 
 
-def vanished_entries(run: DatasetRun) -> list[str]:
+def vanished_entries(run: DatasetRun) -> frozenset[str]:
     """Entries that came from files, none of which is there any more."""
     vanished = {row.key for row in run.tracks.scan.vanished}
-    return sorted(key for key in vanished if not run.tracks.sources.get(key))
+    return frozenset(key for key in vanished if not run.tracks.sources.get(key))
 
 
-def _forget(run: DatasetRun, gone_entries: Sequence[str]) -> None:
+def _forget(run: DatasetRun, gone: Set[str]) -> None:
     registry = run.dataset.registry
-    gone = set(gone_entries)
     registry.drop_heads_of_entries(gone)
     registry.drop_sources([(r.path, r.key) for r in run.tracks.scan.vanished if r.key in gone])
     registry.drop_entries(gone)
 
 
-def _wanted_keys(run: DatasetRun, gone_entries: Sequence[str]) -> set[str]:
+def _wanted_keys(run: DatasetRun, gone_entries: Set[str]) -> set[str]:
     """Keys that a declared step would have now, where they are known."""
     statuses = [s for key, s in run.tracks.statuses.items() if key not in gone_entries]
     for evaluation in run.evaluations.values():
@@ -99,7 +98,7 @@ def _wanted_keys(run: DatasetRun, gone_entries: Sequence[str]) -> set[str]:
 
 
 def _grouped(
-    rows: Sequence[ResultRow], wanted: set[str], gone_entries: Sequence[str], dry_run: bool
+    rows: Sequence[ResultRow], wanted: set[str], gone_entries: Set[str], dry_run: bool
 ) -> pl.DataFrame:
     gone = "would remove" if dry_run else "removed"
     groups: dict[tuple[str, str, str], list[ResultRow]] = {}
@@ -119,6 +118,6 @@ def _grouped(
     ]
     told += [
         {"feature": RECORDING, "run_id": key, "status": gone, "n_results": 0, "bytes": 0}
-        for key in gone_entries
+        for key in sorted(gone_entries)
     ]
     return pl.DataFrame(told, schema=CLEAN_SCHEMA)
