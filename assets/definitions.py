@@ -4,4 +4,4 @@ from assets import STUDIES
 from mosaic_dagster.orchestration import build_definitions
 from resources import resources_for
 
-definitions = build_definitions(STUDIES, resources_for())
+definitions = build_definitions(STUDIES, resources_for(), owners=["team:larvae"])
