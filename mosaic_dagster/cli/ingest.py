@@ -142,7 +142,21 @@ def _rule(project: Project, study: Study, asked: SourceRule) -> SourceRule:
             raise ProjectError(
                 msg, "Change the declaration of the dataset, or leave the options out."
             )
+    _check_apart(project, study, place)
     return rule
+
+
+def _check_apart(project: Project, study: Study, place: Path) -> None:
+    """Refuse a place inside another rule's, or around it: its files would be entries twice."""
+    workspace = project.workspace(study)
+    rules = project.open(study).manifest.sources if workspace.is_dir() else study.dataset.sources
+    for known in rules:
+        path = known.path if isinstance(known, SourceRule) else known
+        other = resolve_path(path, project.root)
+        if other != place and (other in place.parents or place in other.parents):
+            where = "lies in" if other in place.parents else "holds"
+            msg = f"{place} {where} {path}, which is a source of the dataset already."
+            raise ProjectError(msg, f"Run `mosaic ingest {path}`, which finds what is new there.")
 
 
 def _check_found(scan: SourceScan, rule: SourceRule) -> None:

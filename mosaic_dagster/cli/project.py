@@ -98,7 +98,7 @@ class Project:
 
     def user_path(self, path: Path) -> Path:
         """A path as the user meant it, absolute."""
-        return (self.came_from / path.expanduser()).absolute()
+        return Path(os.path.normpath((self.came_from / path.expanduser()).absolute()))
 
 
 @contextmanager

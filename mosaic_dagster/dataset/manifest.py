@@ -247,15 +247,16 @@ class Manifest(BaseModel):
         if declaration.name != self.name:
             msg = f"The workspace holds {self.name!r}, the declaration is of {declaration.name!r}."
             raise ManifestError(msg, "Give each dataset a workspace of its own.")
-        ingested = [rule for rule in self.sources if not rule.declared]
         declared = [
             _rule(source).model_copy(update={"declared": True}) for source in declaration.sources
         ]
+        paths = {rule.path for rule in declared}
+        ingested = [r for r in self.sources if not r.declared and r.path not in paths]
         return self._changed(
             fps=self.fps if declaration.fps is None else declaration.fps,
             unit=declaration.unit or self.unit,
             keypoints=declaration.keypoints or self.keypoints,
-            sources=_merge(ingested, declared),
+            sources=_merge(declared, ingested),
         )
 
     def _changed(self, **values: Any) -> Self:

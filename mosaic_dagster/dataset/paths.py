@@ -8,6 +8,7 @@ written relative to the base where they lie below it, so that a project can be m
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 PROJECT_FILE = "dagster.yaml"
@@ -23,7 +24,7 @@ def base_of(workspace: Path) -> Path:
 
 def resolve_path(text: str | Path, base: Path) -> Path:
     """Absolute path of what the manifest or the registry calls ``text``; ``~`` is the home."""
-    return (base / Path(text).expanduser()).absolute()
+    return Path(os.path.normpath((base / Path(text).expanduser()).absolute()))
 
 
 def recorded_path(path: Path, base: Path) -> str:

@@ -8,8 +8,9 @@ used, each with its reason, while all others go on.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from mosaic_dagster.dataset.files import ListedFile, Refusal, hash_file, list_files
@@ -241,6 +242,11 @@ def _without_clashes(
     return usable, refused
 
 
+def _is_below(path: str, held_back: AbstractSet[str]) -> bool:
+    """Whether a file, or a folder it is in, could not be looked at: then it may be there still."""
+    return path in held_back or any(str(up) in held_back for up in PurePosixPath(path).parents)
+
+
 def _is_recorded(source: FoundSource, known: Known, base: Path) -> bool:
     rows = known.get(recorded_path(source.path, base), [])
     return any(row.key == str(source.key) for row in rows)
@@ -252,8 +258,11 @@ def _compare(
     recorded = {(row.path, row.key): row for rows in known.values() for row in rows}
     present = sorted(usable, key=lambda source: (source.key, source.path))
     rows = {(row.path, row.key): row for row in (source.row(base) for source in present)}
-    held_back = {recorded_path(refusal.path, base) for refusal in refused}
-    vanished = [row for at, row in recorded.items() if at not in rows and row.path not in held_back]
+    taken = {row.path for row in rows.values()}
+    held_back = {recorded_path(refusal.path, base) for refusal in refused} - taken
+    vanished = [
+        row for at, row in recorded.items() if at not in rows and not _is_below(row.path, held_back)
+    ]
     named = [((recorded_path(source.path, base), str(source.key)), source) for source in present]
     return SourceScan(
         present=tuple(present),

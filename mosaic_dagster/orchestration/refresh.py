@@ -58,6 +58,7 @@ class RefreshResult:
     succeeded: bool = True
     problems: dict[str, str] = field(default_factory=dict)
     vanished: list[str] = field(default_factory=list)
+    recordings: int = 0
     pictures: list[str] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
 
@@ -91,8 +92,9 @@ def refresh_dataset(
     forget_entries(instance, study.dataset.name, run.tracks.keys)
     work = needed_work(run, study, dataset.registry.announced(instance_id(instance)))
     result = RefreshResult(
-        dataset, new, work.counts, problems=lasting_problems(run), vanished=run.tracks.vanished
-    )
+        dataset, new, work.counts, problems=lasting_problems(run), vanished=run.tracks.vanished,
+        recordings=len(run.tracks.keys),
+    )  # fmt: skip
     if work.assets:
         tags = run_tags(study, dataset, instance, work, request) | {PARENT_TAG: parent_run}
         done = run_job(work.assets, tags)

@@ -60,6 +60,8 @@ def _dataset_lines(result: RefreshResult, report: RunReport | None) -> list[str]
 def _outcome_lines(name: str, result: RefreshResult, report: RunReport | None) -> list[str]:
     if report is None and result.run_id is not None:
         return [f"{name}: see Dagster run {result.run_id}"]
+    if report is None and not result.recordings:
+        return [f"{name}: there are no recordings yet; `mosaic ingest PATH` adds some."]
     if report is None:
         nothing = "nothing was computed."
         return [

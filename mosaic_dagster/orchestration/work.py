@@ -54,6 +54,8 @@ def needed_work(run: DatasetRun, study: Study, announced: Announced) -> Work:
     if run.selection.keys is not None:
         # What a stale fit needs above it is made all the same, but what is below it is not.
         work.keys &= set(run.selection.keys)
+    if not run.tracks.keys:
+        return Work()  # a run over partitions needs one
     if work.assets and not work.keys:
         work.keys.update(run.track_keys()[:1])
     return work

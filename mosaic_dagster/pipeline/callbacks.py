@@ -41,6 +41,7 @@ def run_callback(
         }
         manifest = dataset.objects.put(state_manifest(members), STATE_EXT)
         shown = {name: data for name, data in files.items() if name != METADATA}
+        _refuse_taken(evaluation, step, shown)
         folder = callback_folder(dataset, evaluation.bound.name, step.name, outcome.key)
         write_files(folder, shown)
         remove_files(folder, _earlier_files(evaluation, step, outcome.key) - set(shown))
@@ -87,6 +88,18 @@ def callback_folder(dataset: Dataset, pipeline: str, step: str, key: str) -> Pat
     """Where the files of a callback lie; one per entry has a folder for each."""
     folder = export_folder(dataset, pipeline)
     return folder.joinpath(step, *key.split("/")) if key else folder
+
+
+def _refuse_taken(evaluation: Evaluation, step: BoundStep, names: Iterable[str]) -> None:
+    """Refuse a file that another callback over the whole scope exports: one would be lost."""
+    if step.has_entries:
+        return
+    for other in evaluation.bound.steps.values():
+        if other.is_callback and not other.has_entries and other.name != step.name:
+            taken = set(names) & (set(StepResult.of(evaluation, other.name).artifacts()))
+            if taken - {METADATA}:
+                msg = f"{step.name!r} and {other.name!r} both export {', '.join(sorted(taken))}."
+                raise PipelineError(msg, "Give one of the files another name.")
 
 
 def _earlier_files(evaluation: Evaluation, step: BoundStep, key: str) -> set[str]:

@@ -342,17 +342,23 @@ class Evaluation:
         found = {}
         for key in keys:
             head, result = heads.get(key), results.get(key)
-            if head is None:
-                found[key] = EntryStatus("missing", "new")
-            elif head.state == "failed":
+            if head is not None and head.state == "failed":
                 found[key] = EntryStatus("failed", "failed before", head.action_key, head=head)
-            elif result is None or result.output_sha256 not in present:
-                found[key] = EntryStatus("missing", "object missing", head.action_key, head=head)
+            elif head is None or result is None or result.output_sha256 not in present:
+                found[key] = self._unrecorded(step, key, head)
             else:
                 found[key] = EntryStatus(
                     made_state(key, result.rows), "", head.action_key, result, head=head
                 )
         return found
+
+    def _unrecorded(self, step: BoundStep, key: str, head: Head | None) -> EntryStatus:
+        """What this run does not make and is not there: blocked by what failed, or missing."""
+        ups = [] if key == MODEL else self._reads_of(step)
+        waiting = waiting_for((role, name, up[key]) for role, name, up in ups)
+        if waiting is not None and waiting.state == "blocked":
+            return not_ready(waiting, head)
+        return EntryStatus("missing", "new" if head is None else "object missing", head=head)
 
 
 def _decide(

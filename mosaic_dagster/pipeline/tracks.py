@@ -31,7 +31,7 @@ from mosaic_dagster.store import (
 NO_PIPELINE = ""
 """Pipeline under which the heads of tracks are kept: they belong to all."""
 
-VANISHED = "source vanished"
+VANISHED = "source vanished before it was read; `mosaic clean --apply` forgets the recording"
 CHANGED = "source changed"
 
 

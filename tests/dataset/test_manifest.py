@@ -124,9 +124,9 @@ def test_declared_sources_replace_declared_ones_and_spare_ingested_ones() -> Non
     first = manifest.updated_by(DatasetDeclaration("larvae", sources=("old", "kept")))
     second = first.updated_by(DatasetDeclaration("larvae", sources=("kept", "new")))
     assert [(rule.path, rule.declared) for rule in second.sources] == [
-        ("by_hand", False),
         ("kept", True),
         ("new", True),
+        ("by_hand", False),
     ]
     assert second.updated_by(DatasetDeclaration("larvae", sources=("kept", "new"))) == second
 

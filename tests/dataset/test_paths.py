@@ -27,3 +27,8 @@ def test_paths_below_the_base_move_with_it(tmp_path: Path) -> None:
 
 def test_the_home_folder_is_understood(tmp_path: Path) -> None:
     assert resolve_path("~/data", tmp_path) == Path.home() / "data"
+
+
+def test_a_way_up_and_down_again_is_the_same_place(tmp_path):
+    """Else one folder, named in two ways, gives every recording twice."""
+    assert resolve_path("assets/../recordings", tmp_path) == tmp_path / "recordings"

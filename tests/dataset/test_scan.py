@@ -124,7 +124,7 @@ def test_a_missing_folder_is_said(lab: Lab) -> None:
     lab.record()
     (lab.base / "rec").rename(lab.base / "moved")
     found = lab.scan()
-    assert len(found.vanished) == 2
+    assert found.vanished == ()
     assert "nothing at" in found.refused[0].reason
 
 
@@ -246,3 +246,15 @@ def test_two_thousand_known_files_are_listed_within_two_seconds(lab: Lab) -> Non
     started = time.perf_counter()
     assert len(lab.scan().present) == 2_002
     assert time.perf_counter() - started < 2
+
+
+def test_a_folder_that_is_not_there_loses_nothing(tmp_path):
+    """A disk that is not mounted must not make every recording on it look deleted."""
+    (tmp_path / "rec").mkdir()
+    (tmp_path / "rec" / "a.csv").write_text("frame,x_x,x_y\n1,1,1\n")
+    rule = SourceRule(path="rec", format="keypoint_csv")
+    first = scan_sources([rule], [], tmp_path)
+    (tmp_path / "rec").rename(tmp_path / "elsewhere")
+    second = scan_sources([rule], [source.row(tmp_path) for source in first.present], tmp_path)
+    assert second.vanished == ()
+    assert [refusal.path for refusal in second.refused] == [tmp_path / "rec"]

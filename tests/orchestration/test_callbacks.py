@@ -74,3 +74,26 @@ def test_only_keys_that_are_gone_are_forgotten(instance: dg.DagsterInstance) -> 
     register_entries(instance, "toy", ["g/a", "g/b", "g/c"])
     assert forget_entries(instance, "toy", ["g/a", "g/c", "g/d"]) == ["g/b"]
     assert list(instance.get_dynamic_partitions("toy_entries")) == ["g/a", "g/c"]
+
+
+def test_a_fit_alone_goes_on_without_a_recording_that_is_broken(
+    lab: Any, refresh: Callable[..., Any], launch: Callable[..., Any]
+) -> None:
+    """One bad file among four: Materialize on the fit alone must not wait for it for ever."""
+    (lab.folder / "bad.csv").write_text("name,weight\n")
+    assert not refresh().success
+    lab.params["mean"] = {"note": "again"}
+    lab.log.take()
+    assert launch(assets=["layered/mean/model"]).success
+    assert lab.log.take() == ["toy-mean:fit:s0+s1+s2+s3"]
+
+
+def test_a_folder_without_recordings_is_said_to_be_empty(
+    lab: Any, refresh: Callable[..., Any]
+) -> None:
+    """The first thing a new lab has is an empty folder, and the answer must not be a traceback."""
+    for path in lab.folder.iterdir():
+        path.unlink()
+    done = refresh()
+    assert done.success, done.errors
+    assert "there are no recordings yet" in done.printed

@@ -601,3 +601,16 @@ def test_a_callback_over_all_reads_the_files_of_one_per_entry(added, run):
     )
     run(pipeline, added)
     assert (added.exports / "toy_p" / "all.txt").read_text() == "x" * len(added.entries())
+
+
+def test_two_callbacks_that_export_one_name_are_told_apart_aloud(added, run):
+    def one(dataset, results):
+        return StepOutput([("1", "summary", "txt")])
+
+    def two(dataset, results):
+        return StepOutput([("2", "summary", "txt")])
+
+    pipeline = Pipeline(name="p").add(CallbackStep("one", one)).add(CallbackStep("two", two))
+    with pytest.raises(RunFailedError, match=r"'two' and 'one' both export summary\.txt"):
+        run(pipeline, added)
+    assert (added.exports / "toy_p" / "summary.txt").read_text() == "1"
