@@ -31,7 +31,7 @@ from mosaic_dagster.orchestration.descriptions import (
 from mosaic_dagster.orchestration.events import backfill_policy, event_writer
 from mosaic_dagster.orchestration.io_manager import StepOutputStream
 from mosaic_dagster.orchestration.partitions import entries_definition
-from mosaic_dagster.orchestration.reports import announce_report
+from mosaic_dagster.orchestration.reports import announce_report, refuse_unfinished
 from mosaic_dagster.orchestration.run_session import RunSession, session_of
 from mosaic_dagster.orchestration.tags import ENGINE_TAG
 from mosaic_dagster.pipeline import CallbackStep, FeatureStep, Pipeline, Study
@@ -121,6 +121,7 @@ class AssetFactory:
             session = self._session(context)
             yield announce_report(context, session, pipeline, key)
             session.run.report(pipeline.name).raise_if_failed()
+            refuse_unfinished(session, pipeline)
 
         return report_asset
 

@@ -13,6 +13,8 @@ from mosaic_dagster.orchestration.previews import frame_table, result_pictures
 from mosaic_dagster.orchestration.run_session import RunSession
 from mosaic_dagster.pipeline import Pipeline, RunReport, StepResult
 from mosaic_dagster.pipeline.callbacks import export_folder
+from mosaic_dagster.pipeline.status import STOPPED
+from mosaic_dagster.pipeline.steps import TRACKS
 
 _MOST_FAILURES = 100
 
@@ -48,6 +50,37 @@ def report_metadata(session: RunSession, pipeline: Pipeline, report: RunReport) 
     if not report.is_good:
         metadata["failures"] = frame_table(report.failures().head(_MOST_FAILURES))
     return metadata | result_pictures(callbacks)
+
+
+def refuse_unfinished(session: RunSession, pipeline: Pipeline) -> None:
+    """Fail a report whose session drew none of the pipeline's steps, while some are failed.
+
+    Such a run (the report alone, or again after a failure) made nothing, so it cannot have mended
+    what is recorded as failed.
+
+    Raises
+    ------
+    dagster.Failure
+        Names the first of what failed or is blocked.
+    """
+    run = session.run
+    if any(name == pipeline.name for name, _ in run.reports):
+        return
+    evaluation = run.evaluations[pipeline.name]
+    units = {step: evaluation.units(step) for step in evaluation.bound.steps}
+    tracks = {key: evaluation.tracks[key] for key in evaluation.bound.entries}
+    stopped = [
+        f"{step} {key or '(fit)'}"
+        for step, statuses in ({TRACKS: tracks} | units).items()
+        for key, status in statuses.items()
+        if status.state in STOPPED
+    ]
+    if stopped:
+        shown = ", ".join(stopped[:5])
+        raise dg.Failure(
+            f"{len(stopped)} results are failed or blocked: {shown}. `mosaic run` tries again.",
+            allow_retries=False,
+        )
 
 
 def _content(report: RunReport) -> dict[str, Any]:

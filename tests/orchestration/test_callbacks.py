@@ -97,3 +97,16 @@ def test_a_folder_without_recordings_is_said_to_be_empty(
     done = refresh()
     assert done.success, done.errors
     assert "there are no recordings yet" in done.printed
+
+
+def test_the_report_alone_does_not_call_a_failed_pipeline_good(
+    lab: Any, refresh: Callable[..., Any], launch: Callable[..., Any]
+) -> None:
+    """'Re-execute from failure' runs the report only, and must not turn a failed run green."""
+    (lab.folder / "bad.csv").write_text("name,weight\n")
+    assert not refresh().success
+    assert not launch(assets=["layered/report"]).success
+    (lab.folder / "bad.csv").unlink()
+    lab.record("bad", 5.0)
+    assert refresh().success
+    assert launch(assets=["layered/report"]).success
