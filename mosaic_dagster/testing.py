@@ -16,7 +16,7 @@ from mosaic_dagster.features.output import FeatureTable
 from mosaic_dagster.features.params import Params
 from mosaic_dagster.features.protocol import Feature
 from mosaic_dagster.keys import EntryKey
-from mosaic_dagster.store.codecs import encode_table
+from mosaic_dagster.store.content.codecs import encode_table
 
 AnyFeature = Feature[Any]
 StateFrom = InputStream | Mapping[str, Path] | None

@@ -39,7 +39,7 @@ from mosaic_dagster.pipeline.execute import draw
 from mosaic_dagster.pipeline.status import DONE, EntryStatus
 from mosaic_dagster.pipeline.work import error_message
 from mosaic_dagster.store import Database, Head, SourceRow
-from mosaic_dagster.store.codecs import read_notes
+from mosaic_dagster.store.content.codecs import read_notes
 
 _SCHEMA = {"entry": pl.String, "state": pl.String, "rows": pl.Int64, "file": pl.String,
            "remark": pl.String}  # fmt: skip

@@ -38,7 +38,7 @@ from mosaic_dagster.pipeline.status import DONE, EntryStatus, result_of
 from mosaic_dagster.pipeline.steps import TRACKS
 from mosaic_dagster.pipeline.work import read_object
 from mosaic_dagster.store import StoredResult
-from mosaic_dagster.store.codecs import read_notes
+from mosaic_dagster.store.content.codecs import read_notes
 from mosaic_dagster.store.outputs import write_files
 
 AUTO = "auto"

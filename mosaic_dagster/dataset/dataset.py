@@ -22,11 +22,11 @@ from mosaic_dagster.dataset.tracks import Repairs, normalize_tracks
 from mosaic_dagster.dataset.validation import nearest
 from mosaic_dagster.errors import EntryExistsError, EntryNotFoundError, ManifestError
 from mosaic_dagster.keys import EntryKey
-from mosaic_dagster.store.codecs import encode_table, read_table
-from mosaic_dagster.store.connection import open_database
-from mosaic_dagster.store.feature_registry import FeatureRegistry
-from mosaic_dagster.store.objects import ContentStore
-from mosaic_dagster.store.records import EntryRow
+from mosaic_dagster.store.content.codecs import encode_table, read_table
+from mosaic_dagster.store.content.objects import ContentStore
+from mosaic_dagster.store.database.connection import open_database
+from mosaic_dagster.store.feature_registry.records import EntryRow
+from mosaic_dagster.store.feature_registry.registry import FeatureRegistry
 
 DATABASE_FILE = "store.duckdb"
 """Name of the database inside a workspace."""

@@ -21,7 +21,7 @@ from mosaic_dagster.dataset.readers.registry import AUTO, READERS, get_reader
 from mosaic_dagster.dataset.reading import endings_of, entry_keys, reader_of
 from mosaic_dagster.errors import MosaicError
 from mosaic_dagster.keys import EntryKey
-from mosaic_dagster.store.records import SourceRow
+from mosaic_dagster.store.feature_registry.records import SourceRow
 
 PRESENT: Literal["present"] = "present"
 VANISHED: Literal["vanished"] = "vanished"

@@ -15,7 +15,7 @@ import polars as pl
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from mosaic_dagster.errors import ParamsError
-from mosaic_dagster.store.codecs import load_arrays, read_table
+from mosaic_dagster.store.content.codecs import load_arrays, read_table
 
 
 class _Frozen(BaseModel):

@@ -38,7 +38,7 @@ from mosaic_dagster.pipeline.run import StepStream
 from mosaic_dagster.pipeline.staleness import MODEL
 from mosaic_dagster.pipeline.steps import TRACKS
 from mosaic_dagster.store import Head, Outcome
-from mosaic_dagster.store.codecs import read_table
+from mosaic_dagster.store.content.codecs import read_table
 
 _DIGITS = 12
 """Of a digest as people see it; the whole of it is the event's data version."""

@@ -14,7 +14,7 @@ import polars as pl
 from mosaic_dagster.charts import quick_lines
 from mosaic_dagster.features import feature_columns
 from mosaic_dagster.pipeline.results import StepResult
-from mosaic_dagster.store.codecs import read_table
+from mosaic_dagster.store.content.codecs import read_table
 
 _ROWS = 5
 _COLUMNS = 8

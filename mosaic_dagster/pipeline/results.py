@@ -16,7 +16,7 @@ from mosaic_dagster.keys import EntryKey
 from mosaic_dagster.pipeline.identity import STATE_EXT, member_ext
 from mosaic_dagster.pipeline.status import DONE, MODEL, EntryStatus
 from mosaic_dagster.pipeline.steps import TRACKS
-from mosaic_dagster.store.codecs import read_table
+from mosaic_dagster.store.content.codecs import read_table
 
 if TYPE_CHECKING:
     from mosaic_dagster.pipeline.staleness import Evaluation

@@ -39,7 +39,7 @@ from mosaic_dagster.pipeline.track_reading import compute_tracks
 from mosaic_dagster.pipeline.tracks import TracksState
 from mosaic_dagster.pipeline.work import FeatureJob
 from mosaic_dagster.store import Outcome, RunRow
-from mosaic_dagster.store.records import RunStatus
+from mosaic_dagster.store.feature_registry.records import RunStatus
 
 if TYPE_CHECKING:
     from mosaic_dagster.pipeline.pipeline import Pipeline

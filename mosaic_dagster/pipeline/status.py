@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from mosaic_dagster.store import Dependency, Head, Outcome, StoredResult
-from mosaic_dagster.store.records import OutcomeState
+from mosaic_dagster.store.feature_registry.records import OutcomeState
 
 State = Literal["fresh", "empty", "stale", "missing", "failed", "blocked"]
 StepState = Literal["fresh", "partial", "stale", "missing", "failed", "empty"]

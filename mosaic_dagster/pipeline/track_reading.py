@@ -21,8 +21,8 @@ from mosaic_dagster.pipeline.steps import TRACKS
 from mosaic_dagster.pipeline.tracks import NO_PIPELINE, Facts, TracksState, facts_of
 from mosaic_dagster.pipeline.work import Record, failed
 from mosaic_dagster.store import ContentStore, Outcome
-from mosaic_dagster.store.codecs import encode_table
-from mosaic_dagster.store.records import OutcomeState
+from mosaic_dagster.store.content.codecs import encode_table
+from mosaic_dagster.store.feature_registry.records import OutcomeState
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ from mosaic_dagster.pipeline.identity import member_ext
 from mosaic_dagster.pipeline.overlap import FrameWindow, cut, extend
 from mosaic_dagster.pipeline.status import made_state
 from mosaic_dagster.store import ContentStore, Outcome
-from mosaic_dagster.store.codecs import encode_table
+from mosaic_dagster.store.content.codecs import encode_table
 
 _READY_FEATURES = 8
 _TRACEBACK_LINES = 12

@@ -1,12 +1,10 @@
 """Where results live: content-addressed objects and the database that names them."""
 
-from mosaic_dagster.store.connection import Database, open_database
-from mosaic_dagster.store.feature_registry import FeatureRegistry, open_registry
-from mosaic_dagster.store.gc import collect
-from mosaic_dagster.store.holder import exclusive
-from mosaic_dagster.store.objects import ContentStore, ObjectStore, StoredObject
-from mosaic_dagster.store.outputs import StepOutput
-from mosaic_dagster.store.records import (
+from mosaic_dagster.store.content.objects import ContentStore, ObjectStore, StoredObject
+from mosaic_dagster.store.content.sweep import GRACE, GcReport, StoreStats, VerifyReport
+from mosaic_dagster.store.database.connection import Database, open_database
+from mosaic_dagster.store.database.holder import exclusive
+from mosaic_dagster.store.feature_registry.records import (
     Dependency,
     EntryRow,
     Head,
@@ -16,7 +14,9 @@ from mosaic_dagster.store.records import (
     SourceRow,
     StoredResult,
 )
-from mosaic_dagster.store.sweep import GRACE, GcReport, StoreStats, VerifyReport
+from mosaic_dagster.store.feature_registry.registry import FeatureRegistry, open_registry
+from mosaic_dagster.store.gc import collect
+from mosaic_dagster.store.outputs import StepOutput
 
 __all__ = [
     "GRACE",

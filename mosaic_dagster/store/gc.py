@@ -7,9 +7,9 @@ from datetime import timedelta
 import duckdb
 
 from mosaic_dagster.errors import StoreError
-from mosaic_dagster.store.connection import Database
-from mosaic_dagster.store.objects import ContentStore
-from mosaic_dagster.store.sweep import GRACE, GcReport
+from mosaic_dagster.store.content.objects import ContentStore
+from mosaic_dagster.store.content.sweep import GRACE, GcReport
+from mosaic_dagster.store.database.connection import Database
 
 _VIEW = "live_objects"
 

@@ -12,7 +12,7 @@ from typing import Any
 import polars as pl
 
 from mosaic_dagster.hashing import canonical_json
-from mosaic_dagster.store.codecs import encode_table
+from mosaic_dagster.store.content.codecs import encode_table
 
 OutputData = bytes | str | pl.DataFrame | Mapping[str, Any]
 

@@ -20,7 +20,7 @@ from mosaic_dagster.errors import (
     ObjectMissingError,
     TracksError,
 )
-from mosaic_dagster.store.records import SourceRow
+from mosaic_dagster.store.feature_registry.records import SourceRow
 
 KEY = EntryKey("dish 01", "larva_007")
 

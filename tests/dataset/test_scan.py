@@ -14,7 +14,7 @@ from mosaic_dagster.dataset.scan import SourceScan, scan_sources
 from mosaic_dagster.errors import ReaderError, UnknownFormatError
 from mosaic_dagster.hashing import digest_bytes
 from mosaic_dagster.keys import EntryKey
-from mosaic_dagster.store.records import SourceRow
+from mosaic_dagster.store.feature_registry.records import SourceRow
 
 GOOD = "frame,a_x,a_y\n0,1,2\n"
 

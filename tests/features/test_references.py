@@ -19,7 +19,7 @@ from mosaic_dagster.features import (
     StepRef,
 )
 from mosaic_dagster.features.references import LoadSpec
-from mosaic_dagster.store.codecs import save_arrays
+from mosaic_dagster.store.content.codecs import save_arrays
 
 
 def test_a_step_reference_survives_a_process_and_a_file():

@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from mosaic_dagster.store import StepOutput
-from mosaic_dagster.store.codecs import read_table
+from mosaic_dagster.store.content.codecs import read_table
 from mosaic_dagster.store.outputs import encode_output, write_files
 
 

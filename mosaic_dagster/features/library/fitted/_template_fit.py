@@ -20,7 +20,7 @@ from mosaic_dagster.features.params import Params
 from mosaic_dagster.features.protocol import Feature
 from mosaic_dagster.features.references import ArtifactSpec, ParquetLoadSpec, StepRef
 from mosaic_dagster.keys import EntryKey
-from mosaic_dagster.store.codecs import load_arrays
+from mosaic_dagster.store.content.codecs import load_arrays
 
 Arrays = dict[str, np.ndarray[Any, Any]]
 

@@ -26,7 +26,7 @@ from mosaic_dagster.features.params import Params, PoolConfig
 from mosaic_dagster.features.protocol import Feature
 from mosaic_dagster.features.registry import register
 from mosaic_dagster.keys import EntryKey
-from mosaic_dagster.store.codecs import encode_table, read_table
+from mosaic_dagster.store.content.codecs import encode_table, read_table
 
 _TEMPLATES = "templates.parquet"
 _PROVENANCE = "template_provenance.parquet"

@@ -23,7 +23,7 @@ from mosaic_dagster.features.library.rows import matrix
 from mosaic_dagster.features.output import values_schema, with_values
 from mosaic_dagster.features.params import NotIdentity
 from mosaic_dagster.features.registry import register
-from mosaic_dagster.store.codecs import encode_table, save_arrays
+from mosaic_dagster.store.content.codecs import encode_table, save_arrays
 
 
 class GlobalKmeansParams(TemplateParams):

@@ -20,7 +20,7 @@ from mosaic_dagster.features.library.fitted._template_fit import (
 )
 from mosaic_dagster.features.output import values_schema, with_values
 from mosaic_dagster.features.registry import register
-from mosaic_dagster.store.codecs import save_arrays
+from mosaic_dagster.store.content.codecs import save_arrays
 
 
 class GlobalPcaParams(TemplateParams):

@@ -18,7 +18,7 @@ from mosaic_dagster.features.library.fitted._template_fit import (
 from mosaic_dagster.features.library.rows import matrix
 from mosaic_dagster.features.output import feature_columns
 from mosaic_dagster.features.registry import register
-from mosaic_dagster.store.codecs import encode_table, save_arrays
+from mosaic_dagster.store.content.codecs import encode_table, save_arrays
 
 
 @register

@@ -11,7 +11,7 @@ import pytest
 from mosaic_dagster.errors import FitError
 from mosaic_dagster.features import StepRef
 from mosaic_dagster.features.library.fitted.global_kmeans import GlobalKmeans
-from mosaic_dagster.store.codecs import encode_table, load_arrays, read_table
+from mosaic_dagster.store.content.codecs import encode_table, load_arrays, read_table
 from mosaic_dagster.testing import check_feature, make_ready, toy_values
 
 REF = StepRef("tmpl", "templates.parquet")

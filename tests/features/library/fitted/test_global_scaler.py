@@ -10,7 +10,7 @@ import pytest
 
 from mosaic_dagster.features import StepRef
 from mosaic_dagster.features.library.fitted.global_scaler import GlobalScaler
-from mosaic_dagster.store.codecs import encode_table, read_table
+from mosaic_dagster.store.content.codecs import encode_table, read_table
 from mosaic_dagster.testing import check_feature, make_ready, toy_values
 
 PARAMS = {"templates": StepRef("tmpl", "templates.parquet")}

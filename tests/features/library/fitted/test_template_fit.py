@@ -12,7 +12,7 @@ from mosaic_dagster.errors import FeatureError, FitError, MissingColumnError, Pa
 from mosaic_dagster.features import ArtifactSpec, NpzLoadSpec, ParquetLoadSpec, StepRef
 from mosaic_dagster.features.library.fitted.global_pca import GlobalPca
 from mosaic_dagster.features.library.fitted.global_scaler import GlobalScaler
-from mosaic_dagster.store.codecs import encode_table, save_arrays
+from mosaic_dagster.store.content.codecs import encode_table, save_arrays
 from mosaic_dagster.testing import make_ready, toy_values
 
 REF = StepRef("tmpl", "templates.parquet")

@@ -14,11 +14,11 @@ import polars as pl
 
 from mosaic_dagster.hashing import digest
 from mosaic_dagster.keys import EntryKey
-from mosaic_dagster.store import feature_results
-from mosaic_dagster.store.bulk import fetch_columns
-from mosaic_dagster.store.connection import Database
-from mosaic_dagster.store.feature_runs import checked_names
-from mosaic_dagster.store.migrations import utc_now
+from mosaic_dagster.store.database.bulk import fetch_columns
+from mosaic_dagster.store.database.connection import Database
+from mosaic_dagster.store.database.migrations import utc_now
+from mosaic_dagster.store.feature_registry import results as result_rows
+from mosaic_dagster.store.feature_registry.runs import checked_names
 
 EntryValues = tuple[str, str, str, str, str | Path, int]
 """Feature, run id, group, sequence, path and number of rows."""
@@ -66,8 +66,8 @@ def record(database: Database, entries: Iterable[EntryValues], at: datetime | No
         A sequence is empty.
     """
     now = utc_now() if at is None else at
-    results: list[feature_results.ResultValues] = []
-    heads: list[feature_results.HeadValues] = []
+    results: list[result_rows.ResultValues] = []
+    heads: list[result_rows.HeadValues] = []
     for feature, run_id, group, sequence, path, n_rows in entries:
         step = checked_names(feature, run_id)
         key = str(EntryKey(group, sequence))
@@ -77,8 +77,8 @@ def record(database: Database, entries: Iterable[EntryValues], at: datetime | No
         heads.append(("", step, key, run_id, action_key, "fresh", None, now))
     if heads:
         with database.transaction() as con:
-            feature_results.insert_results(con, results)
-            feature_results.insert_heads(con, heads)
+            result_rows.insert_results(con, results)
+            result_rows.insert_heads(con, heads)
 
 
 def list_entries(database: Database, feature: str, run_id: str | None = None) -> pl.DataFrame:

@@ -9,11 +9,11 @@ from pathlib import Path
 import polars as pl
 
 from mosaic_dagster.errors import StoreError
-from mosaic_dagster.store import feature_entries
-from mosaic_dagster.store.bulk import TEXT, TIME, rows_as
-from mosaic_dagster.store.connection import Database
-from mosaic_dagster.store.feature_runs import checked_names
-from mosaic_dagster.store.migrations import utc_now
+from mosaic_dagster.store.database.bulk import TEXT, TIME, rows_as
+from mosaic_dagster.store.database.connection import Database
+from mosaic_dagster.store.database.migrations import utc_now
+from mosaic_dagster.store.feature_registry import run_entries
+from mosaic_dagster.store.feature_registry.runs import checked_names
 
 _NEEDED = ("run_id", "group", "sequence", "abs_path")
 _RUNS = dict.fromkeys(("run_id", "feature", "version", "params_hash", "status"), TEXT) | {
@@ -53,13 +53,13 @@ def _migrate_one(database: Database, feature: str, path: Path) -> int:
     _insert_runs(database, [_run_values(feature, row, path) for row in runs.values()])
     new = []
     for run_id in runs:
-        known = feature_entries.pairs(database, feature, run_id)
+        known = run_entries.pairs(database, feature, run_id)
         for row in rows:
             pair = (row["group"] or "", row["sequence"] or "")
             if row["run_id"] == run_id and pair[1] and pair not in known:
                 known.add(pair)
                 new.append((feature, run_id, *pair, row["abs_path"] or "", _n_rows(row, path)))
-    feature_entries.record(database, new)
+    run_entries.record(database, new)
     return len(new)
 
 

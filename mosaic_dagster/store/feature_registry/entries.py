@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from mosaic_dagster.keys import EntryKey
-from mosaic_dagster.store.bulk import INTEGER, TEXT, TIME, fetch_columns, rows_as, texts_as
-from mosaic_dagster.store.connection import Database
-from mosaic_dagster.store.migrations import utc_now
-from mosaic_dagster.store.records import EntryRow, SourceRow
+from mosaic_dagster.store.database.bulk import INTEGER, TEXT, TIME, fetch_columns, rows_as, texts_as
+from mosaic_dagster.store.database.connection import Database
+from mosaic_dagster.store.database.migrations import utc_now
+from mosaic_dagster.store.feature_registry.records import EntryRow, SourceRow
 
 _ENTRIES = dict.fromkeys(
     ("group_name", "sequence", "key", "tracks_sha256", "source_sha256", "state"), TEXT

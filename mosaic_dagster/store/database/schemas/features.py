@@ -1,13 +1,8 @@
-"""Tables of the schemas ``main`` and ``features``, as numbered migrations.
-
-Times are UTC without a zone. A step is never edited once released; the next one changes it.
-"""
+"""Tables of the schema ``features``: entries, runs, results, heads, dependencies."""
 
 from __future__ import annotations
 
-from mosaic_dagster.store.migrations import Migration
-
-MAIN: tuple[Migration, ...] = ()
+from mosaic_dagster.store.database.migrations import Migration
 
 _FEATURES_1 = """
 CREATE TABLE features.entries (
@@ -104,6 +99,3 @@ CREATE VIEW features.live_objects AS
 """
 
 FEATURES: tuple[Migration, ...] = (_FEATURES_1,)
-
-OWNERS: dict[str, tuple[Migration, ...]] = {"main": MAIN, "features": FEATURES}
-"""Schemas that every file has."""

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from mosaic_dagster.errors import ObjectDamagedError, StoreError, StoreFullError
 from mosaic_dagster.hashing import digest_bytes
-from mosaic_dagster.store import ContentStore, StoredObject, durable
-from mosaic_dagster.store.objects import ContentStore as Objects
+from mosaic_dagster.store import ContentStore, StoredObject
+from mosaic_dagster.store.content import durable
+from mosaic_dagster.store.content.objects import ContentStore as Objects
 
 OLD = time.time() - 10 * 24 * 3600
 
@@ -104,7 +105,7 @@ def test_a_file_that_changes_while_it_is_stored_is_refused(objects, tmp_path, mo
     """Else an object would have another digest than its name."""
     source = tmp_path / "growing.bin"
     source.write_bytes(b"before")
-    monkeypatch.setattr("mosaic_dagster.store.objects._pieces", lambda _: [b"after!"])
+    monkeypatch.setattr("mosaic_dagster.store.content.objects._pieces", lambda _: [b"after!"])
     with pytest.raises(StoreError, match="changed while it was stored"):
         objects.put_file(source)
     assert list(objects.all()) == []

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from mosaic_dagster import hashing
 from mosaic_dagster.errors import StoreError
-from mosaic_dagster.store.bulk import TEXT, TEXTS, rows_as
-from mosaic_dagster.store.connection import Database
+from mosaic_dagster.store.database.bulk import TEXT, TEXTS, rows_as
+from mosaic_dagster.store.database.connection import Database
 
 
 def put(database: Database, keys: Sequence[str]) -> str:

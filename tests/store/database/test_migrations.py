@@ -5,7 +5,12 @@ import pytest
 
 from mosaic_dagster.errors import SchemaVersionError, StoreError
 from mosaic_dagster.store import Database
-from mosaic_dagster.store.migrations import check_versions, migrate, schema_version, utc_now
+from mosaic_dagster.store.database.migrations import (
+    check_versions,
+    migrate,
+    schema_version,
+    utc_now,
+)
 
 ONE = "CREATE TABLE notes.a (i INTEGER)"
 TWO = "ALTER TABLE notes.a ADD COLUMN j INTEGER; UPDATE notes.a SET j = 2 * i"

@@ -22,11 +22,11 @@ from pathlib import Path
 import duckdb
 
 from mosaic_dagster.errors import StoreError, StoreLockedError
-from mosaic_dagster.store import durable
-from mosaic_dagster.store.attachment import Attachment
-from mosaic_dagster.store.holder import FileHolder
-from mosaic_dagster.store.migrations import Migration, check_versions, migrate
-from mosaic_dagster.store.tables import OWNERS
+from mosaic_dagster.store.content import durable
+from mosaic_dagster.store.database.attachment import Attachment
+from mosaic_dagster.store.database.holder import FileHolder
+from mosaic_dagster.store.database.migrations import Migration, check_versions, migrate
+from mosaic_dagster.store.database.schemas import OWNERS
 
 LOCK_TIMEOUT = 10.0
 """Seconds that a lease waits for others before it gives up."""

@@ -8,7 +8,7 @@ from polars.testing import assert_frame_equal
 from polars.testing.parametric import dataframes
 
 from mosaic_dagster.errors import ObjectDamagedError
-from mosaic_dagster.store.codecs import (
+from mosaic_dagster.store.content.codecs import (
     encode_arrays,
     encode_table,
     load_arrays,

@@ -9,10 +9,10 @@ import duckdb
 import polars as pl
 
 from mosaic_dagster.errors import StoreError, UnknownRunError
-from mosaic_dagster.store.bulk import INTEGER, TEXT, fetch_frame, rows_as, texts_as
-from mosaic_dagster.store.connection import Database
-from mosaic_dagster.store.migrations import utc_now
-from mosaic_dagster.store.records import RunRow, RunStatus
+from mosaic_dagster.store.database.bulk import INTEGER, TEXT, fetch_frame, rows_as, texts_as
+from mosaic_dagster.store.database.connection import Database
+from mosaic_dagster.store.database.migrations import utc_now
+from mosaic_dagster.store.feature_registry.records import RunRow, RunStatus
 
 _NEW = dict.fromkeys(("run_id", "feature", "version", "params_hash", "params", "inputs"), TEXT) | {
     "position": INTEGER

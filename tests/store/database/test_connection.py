@@ -9,8 +9,9 @@ import duckdb
 import pytest
 
 from mosaic_dagster.errors import SchemaVersionError, StoreError, StoreFullError, StoreLockedError
-from mosaic_dagster.store import Database, FeatureRegistry, connection, open_database
-from mosaic_dagster.store.attachment import Attachment
+from mosaic_dagster.store import Database, FeatureRegistry, open_database
+from mosaic_dagster.store.database import connection
+from mosaic_dagster.store.database.attachment import Attachment
 
 
 def _make_table(database: Database) -> None:

@@ -10,8 +10,8 @@ from pathlib import Path
 import duckdb
 
 from mosaic_dagster.errors import StoreError
-from mosaic_dagster.store import durable
-from mosaic_dagster.store.holder import foreign_lock_error, wait
+from mosaic_dagster.store.content import durable
+from mosaic_dagster.store.database.holder import foreign_lock_error, wait
 
 _NAME = "store"
 # Nothing is ever fetched from the network, whatever a query names.

@@ -14,19 +14,19 @@ from typing import Any
 
 import polars as pl
 
-from mosaic_dagster.store import (
+from mosaic_dagster.store.content.objects import ContentStore
+from mosaic_dagster.store.database.connection import Database, open_database
+from mosaic_dagster.store.feature_registry import (
     announcements,
     csv_index,
     entries,
-    feature_entries,
-    feature_results,
-    feature_runs,
     lineage,
+    results,
+    run_entries,
+    runs,
     selections,
 )
-from mosaic_dagster.store.connection import Database, open_database
-from mosaic_dagster.store.objects import ContentStore
-from mosaic_dagster.store.records import (
+from mosaic_dagster.store.feature_registry.records import (
     Dependency,
     EntryRow,
     Head,
@@ -71,43 +71,43 @@ class FeatureRegistry:
     ) -> None:
         """Record a new attempt at a run as running; StoreError for a name with a slash."""
         row = RunRow(run_id, feature, version, params_hash, params_json, inputs_json)
-        feature_runs.start(self.database, [row])
+        runs.start(self.database, [row])
 
     def start_runs(self, rows: Iterable[RunRow]) -> None:
         """Record new attempts as running, in one transaction."""
-        feature_runs.start(self.database, rows)
+        runs.start(self.database, rows)
 
     def mark_finished(self, feature: str, run_id: str) -> None:
         """End the newest running attempt as finished; UnknownRunError when it never started."""
-        feature_runs.mark_finished(self.database, feature, run_id)
+        runs.mark_finished(self.database, feature, run_id)
 
-    def finish_runs(self, runs: Sequence[tuple[str, RunStatus]]) -> None:
+    def finish_runs(self, ended: Sequence[tuple[str, RunStatus]]) -> None:
         """End the newest running attempt of each (run id, status), in one transaction."""
-        feature_runs.finish(self.database, runs)
+        runs.finish(self.database, ended)
 
     def latest_run_id(self, feature: str) -> str:
         """Newest finished run, or else the newest; UnknownRunError (a ValueError) when none."""
-        return feature_runs.latest_run_id(self.database, feature)
+        return runs.latest_run_id(self.database, feature)
 
     def list_runs(self, feature: str) -> pl.DataFrame:
         """List the runs of a feature, the latest first, one row each."""
-        return feature_runs.list_runs(self.database, feature)
+        return runs.list_runs(self.database, feature)
 
     def list_features(self) -> pl.DataFrame:
         """Features that were run: feature, runs, latest_run_id."""
-        return feature_runs.list_features(self.database)
+        return runs.list_features(self.database)
 
     def has_run(self, feature: str, run_id: str) -> bool:
         """Whether a feature ever started this run."""
-        return feature_runs.has_run(self.database, feature, run_id)
+        return runs.has_run(self.database, feature, run_id)
 
     def run_is_finished(self, feature: str, run_id: str) -> bool:
         """Whether some attempt at this run finished."""
-        return feature_runs.is_finished(self.database, feature, run_id)
+        return runs.is_finished(self.database, feature, run_id)
 
     def run_declarations(self, run_ids: Iterable[str]) -> dict[str, tuple[str, str, str | None]]:
         """Feature, version and parameters (JSON text) of the run ids that are known."""
-        return feature_runs.declarations(self.database, run_ids)
+        return runs.declarations(self.database, run_ids)
 
     # Entries of runs
 
@@ -122,25 +122,25 @@ class FeatureRegistry:
     ) -> None:
         """Record by hand that a run has a file for an entry."""
         row = (feature, run_id, group, sequence, path, n_rows)
-        feature_entries.record(self.database, [row])
+        run_entries.record(self.database, [row])
 
-    def record_entries(self, rows: Iterable[feature_entries.EntryValues]) -> None:
+    def record_entries(self, rows: Iterable[run_entries.EntryValues]) -> None:
         """Record (feature, run_id, group, sequence, path, n_rows) rows in one transaction."""
-        feature_entries.record(self.database, rows)
+        run_entries.record(self.database, rows)
 
     def list_entries(self, feature: str, run_id: str | None = None) -> pl.DataFrame:
         """Entries with a result: group, sequence, path, n_rows, run_id, state, sha256 and more."""
-        return feature_entries.list_entries(self.database, feature, run_id)
+        return run_entries.list_entries(self.database, feature, run_id)
 
     def entry_count(self, feature: str, run_id: str | None = None) -> int:
         """How many rows :meth:`list_entries` has."""
-        return feature_entries.entry_count(self.database, feature, run_id)
+        return run_entries.entry_count(self.database, feature, run_id)
 
     def pending_entries(
         self, feature: str, run_id: str, all_entries: Iterable[tuple[str, str]]
     ) -> list[tuple[str, str]]:
         """Those (group, sequence) pairs that the run has no result for, sorted."""
-        return feature_entries.pending(self.database, feature, run_id, all_entries)
+        return run_entries.pending(self.database, feature, run_id, all_entries)
 
     def migrate_from_csv(self, features_root: Path) -> int:
         """Record what ``*/index.csv`` files hold and the tables do not; how many entries."""
@@ -166,43 +166,43 @@ class FeatureRegistry:
 
     def commit(self, outcomes: Sequence[Outcome]) -> None:
         """Write outcomes in one transaction; ObjectMissingError, and nothing, without objects."""
-        feature_results.commit(self.database, self.objects, outcomes)
+        results.commit(self.database, self.objects, outcomes)
 
     def heads(self, pipeline: str) -> list[Head]:
         """Where each step of a pipeline stands for each entry, unordered."""
-        return feature_results.heads(self.database, pipeline)
+        return results.heads(self.database, pipeline)
 
     def results(self, action_keys: Iterable[str]) -> dict[str, StoredResult]:
         """Results of those action keys that have one."""
-        return feature_results.results(self.database, action_keys)
+        return results.results(self.database, action_keys)
 
     def stored_results(self) -> list[ResultRow]:
         """Every result that the pipeline stored, with the feature that made it."""
-        return feature_results.stored(self.database)
+        return results.stored(self.database)
 
     def dependencies_of(self, action_keys: Iterable[str]) -> dict[str, tuple[Dependency, ...]]:
         """Return the inputs of those action keys that have any."""
-        return feature_results.dependencies_of(self.database, action_keys)
+        return results.dependencies_of(self.database, action_keys)
 
     def drop_heads(self, pipeline: str, steps: Iterable[str] | None = None) -> int:
         """Forget the heads of a pipeline, or of some of its steps; how many they were."""
-        return feature_results.drop_heads(self.database, pipeline, steps)
+        return results.drop_heads(self.database, pipeline, steps)
 
     def drop_heads_of_entries(self, keys: Iterable[str]) -> int:
         """Forget the heads of some entries in every pipeline; how many they were."""
-        return feature_results.drop_heads_of_entries(self.database, keys)
+        return results.drop_heads_of_entries(self.database, keys)
 
     def drop_results(self, action_keys: Iterable[str]) -> int:
         """Forget results and their dependencies; how many results they were."""
-        return feature_results.drop_results(self.database, action_keys)
+        return results.drop_results(self.database, action_keys)
 
     def live_objects(self) -> set[str]:
         """Digests of all objects that the registry names."""
-        return feature_results.live_objects(self.database)
+        return results.live_objects(self.database)
 
     def pipelines(self) -> list[tuple[str, str, int]]:
         """List (pipeline, step, number of heads)."""
-        return feature_results.pipelines(self.database)
+        return results.pipelines(self.database)
 
     # Entries of the dataset, selections, announcements
 

@@ -1,4 +1,4 @@
-from mosaic_dagster.store.tables import OWNERS
+from mosaic_dagster.store.database.schemas import OWNERS
 
 # What a file of this version holds. A released step is never edited: a change here needs a new
 # step, and a higher number.

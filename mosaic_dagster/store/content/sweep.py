@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from mosaic_dagster.store.objects import ContentStore, StoredObject
+    from mosaic_dagster.store.content.objects import ContentStore, StoredObject
 
 GRACE = timedelta(hours=24)
 """Age up to which an object is spared although nothing names it yet."""

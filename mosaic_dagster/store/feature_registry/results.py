@@ -9,11 +9,25 @@ from datetime import datetime
 import duckdb
 
 from mosaic_dagster.errors import ObjectMissingError
-from mosaic_dagster.store.bulk import INTEGER, REAL, TEXT, TIME, fetch_columns, rows_as, texts_as
-from mosaic_dagster.store.connection import Database
-from mosaic_dagster.store.migrations import utc_now
-from mosaic_dagster.store.objects import ContentStore
-from mosaic_dagster.store.records import Dependency, Head, Outcome, ResultRow, StoredResult
+from mosaic_dagster.store.content.objects import ContentStore
+from mosaic_dagster.store.database.bulk import (
+    INTEGER,
+    REAL,
+    TEXT,
+    TIME,
+    fetch_columns,
+    rows_as,
+    texts_as,
+)
+from mosaic_dagster.store.database.connection import Database
+from mosaic_dagster.store.database.migrations import utc_now
+from mosaic_dagster.store.feature_registry.records import (
+    Dependency,
+    Head,
+    Outcome,
+    ResultRow,
+    StoredResult,
+)
 
 _RESULTS = {
     "action_key": TEXT, "key": TEXT, "output_sha256": TEXT, "path": TEXT, "ext": TEXT,

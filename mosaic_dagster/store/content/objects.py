@@ -18,8 +18,8 @@ from typing import BinaryIO, Protocol
 
 from mosaic_dagster.errors import ObjectDamagedError, ObjectMissingError, StoreError
 from mosaic_dagster.hashing import digest_bytes, digest_file
-from mosaic_dagster.store import durable
-from mosaic_dagster.store.sweep import GRACE, GcReport, StoreStats, VerifyReport, sweep
+from mosaic_dagster.store.content import durable
+from mosaic_dagster.store.content.sweep import GRACE, GcReport, StoreStats, VerifyReport, sweep
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _EXT = re.compile(r"[a-z0-9]+(?:\.[a-z0-9]+)*")

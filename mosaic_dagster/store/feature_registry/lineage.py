@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import Any
 
-from mosaic_dagster.store.connection import Database
-from mosaic_dagster.store.feature_runs import checked_names
+from mosaic_dagster.store.database.connection import Database
+from mosaic_dagster.store.feature_registry.runs import checked_names
 
 _PREFIX = "run:"
 

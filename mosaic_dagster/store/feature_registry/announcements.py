@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from mosaic_dagster.store.bulk import TEXT, fetch_columns, rows_as
-from mosaic_dagster.store.connection import Database
+from mosaic_dagster.store.database.bulk import TEXT, fetch_columns, rows_as
+from mosaic_dagster.store.database.connection import Database
 
 _COLUMNS = dict.fromkeys(("instance", "asset", "key", "output_sha256"), TEXT)
 

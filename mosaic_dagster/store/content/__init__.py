@@ -1,0 +1,1 @@
+"""Content-addressed files and the codecs that make their bytes."""

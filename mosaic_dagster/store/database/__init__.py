@@ -1,0 +1,1 @@
+"""The database file: leases, migrations, schemas, bulk reading and writing."""

@@ -1,0 +1,1 @@
+"""Entries, runs, results and heads of feature steps: schema ``features``."""
