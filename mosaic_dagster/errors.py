@@ -23,10 +23,21 @@ The tree::
       StoreError
         StoreLockedError
         StoreFullError
+        StoreClosedError
         SchemaVersionError
         UnknownRunError
+        UnknownIdError
+        StateError
+        StoreValueError
+        StoreTypeError
         ObjectMissingError
         ObjectDamagedError
+          ArtifactCorruptError
+        UntrustedArtifactError
+        BundleError
+        ReplayError
+        LibraryNameTakenError
+        LibraryNameUnknownError
       PipelineError
         PipelineDefinitionError
           UnknownStepError
@@ -166,6 +177,58 @@ class ObjectMissingError(StoreError, FileNotFoundError):
 
 class ObjectDamagedError(StoreError, ValueError):
     """The bytes of an object do not have the digest that names it."""
+
+
+class StoreClosedError(StoreError, RuntimeError):
+    """The store was closed before this call."""
+
+
+class UnknownIdError(StoreError, KeyError):
+    """No run, pipeline, chain, prediction or artifact has this identifier."""
+
+    __str__ = Exception.__str__
+
+
+class StateError(StoreError, ValueError):
+    """A row is in a state that does not allow the change, such as a run that has ended."""
+
+
+class StoreValueError(StoreError, ValueError):
+    """A value given to the store is not one that it takes."""
+
+
+class StoreTypeError(StoreError, TypeError):
+    """A value given to the store has a type that cannot be stored there."""
+
+
+class ArtifactCorruptError(ObjectDamagedError):
+    """The bytes of an artifact do not have the hash that was recorded for them."""
+
+
+class UntrustedArtifactError(StoreError, PermissionError):
+    """Loading would run code from a file that nobody said to trust."""
+
+    __str__ = Exception.__str__
+
+
+class BundleError(StoreError, ValueError):
+    """A bundle is malformed, unsafe or contradicts itself."""
+
+
+class ReplayError(StoreError, RuntimeError):
+    """A chain lacks what is needed to predict with it."""
+
+
+class LibraryNameTakenError(StoreError, FileExistsError):
+    """The library has something of this name already and overwriting was not asked for."""
+
+    __str__ = Exception.__str__
+
+
+class LibraryNameUnknownError(StoreError, FileNotFoundError):
+    """The library has nothing of this name."""
+
+    __str__ = Exception.__str__
 
 
 class PipelineError(MosaicError):
