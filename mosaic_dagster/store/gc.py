@@ -8,8 +8,9 @@ import duckdb
 
 from mosaic_dagster.errors import StoreError
 from mosaic_dagster.store.content.objects import ContentStore
-from mosaic_dagster.store.content.sweep import GRACE, GcReport
+from mosaic_dagster.store.content.sweep import GRACE, GcReport, sweep
 from mosaic_dagster.store.database.connection import Database
+from mosaic_dagster.store.database.journal.fold import claimed
 
 _VIEW = "live_objects"
 
@@ -47,12 +48,20 @@ def collect(
     """
     with database.lease() as con:
         if not dry_run:
-            return objects.gc(_roots(con), grace, dry_run)
-        live = _roots(con)
-    return objects.gc(live, grace, dry_run)
+            folder = database.journal_folder
+            return sweep(objects, live_digests(con), grace, dry_run, lambda: claimed(con, folder))
+        live = live_digests(con)
+    return sweep(objects, live, grace, dry_run)
 
 
-def _roots(con: duckdb.DuckDBPyConnection) -> set[str]:
+def live_digests(con: duckdb.DuckDBPyConnection) -> set[str]:
+    """Digests that some table of some schema names.
+
+    Raises
+    ------
+    StoreError
+        A schema holds tables but no view ``live_objects``.
+    """
     live: set[str] = set()
     for schema in _schemas(con):
         rows = con.execute(f'SELECT sha256 FROM "{schema}".{_VIEW}').fetchall()

@@ -67,7 +67,7 @@ def test_tables_in_main_need_a_view_too(database, objects):
     """Else the files of stored models would go; the version table alone is no reason."""
     collect(database, objects)
     with database.transaction() as con:
-        con.execute("CREATE TABLE main.artifacts (sha256 TEXT)")
+        con.execute("DROP VIEW main.live_objects")
     with pytest.raises(StoreError, match="Schema main"):
         collect(database, objects)
 

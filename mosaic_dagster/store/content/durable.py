@@ -15,6 +15,7 @@ from pathlib import Path
 from mosaic_dagster.errors import StoreError, StoreFullError
 
 READ_ONLY = stat.S_IRUSR | stat.S_IRGRP | stat.S_IROTH
+FOR_PEOPLE = 0o644
 TEMPORARY_SUFFIX = ".tmp"
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -126,6 +127,30 @@ def move_into_place(source: Path, target: Path, *, sync: bool = True) -> None:
             sync_folder(target.parent.parent)
     if sync:
         sync_folder(target.parent)
+
+
+def replace_file(path: Path, data: bytes) -> Path:
+    """Write a file for people, over the one that has its name; a reader sees the old or the new.
+
+    Folders above it are made. The path is returned.
+
+    Raises
+    ------
+    StoreFullError
+        The disk is full; what was there is still there.
+    StoreError
+        The folder cannot be written.
+    """
+    with disk_errors(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{temporary_name()}")
+        write_whole(temporary, (data,), mode=FOR_PEOPLE)
+        try:
+            move_into_place(temporary, path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+    return path
 
 
 def temporary_name() -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,6 +19,11 @@ GRACE = timedelta(hours=24)
 
 _TEMPORARY_GRACE = timedelta(hours=1)
 # A put that is being written must not lose its file, however short a grace the caller asks for.
+
+_TOGETHER = 100
+
+StillWanted = Callable[[], AbstractSet[str]]
+"""Digests that somebody came to want since the live ones were read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,41 +85,81 @@ class GcReport:
 
 
 def sweep(
-    objects: ContentStore, live: AbstractSet[str], grace: timedelta, dry_run: bool
+    objects: ContentStore,
+    live: AbstractSet[str],
+    grace: timedelta,
+    dry_run: bool,
+    still_wanted: StillWanted = frozenset,
 ) -> GcReport:
     """Do the work of :meth:`ContentStore.gc`."""
     oldest = time.time() - grace.total_seconds()
-    removed: list[StoredObject] = []
+    old: list[StoredObject] = []
     kept = spared = 0
     for stored in objects.all():
         if stored.digest in live:
             kept += 1
-        elif _remove(objects, stored, oldest, dry_run):
-            removed.append(stored)
+        elif _is_old(_file_of(objects, stored), oldest):
+            old.append(stored)
         else:
             spared += 1
-    size = sum(stored.size for stored in removed)
+    gone = old if dry_run else removed(objects, old, grace, still_wanted)
+    spared += len(old) - len(gone)
+    size = sum(stored.size for stored in gone)
     leftovers = sum(1 for _ in _sweep_temporaries(objects, grace, dry_run))
-    return GcReport(removed, size, kept, spared, dry_run, leftovers)
+    return GcReport(gone, size, kept, spared, dry_run, leftovers)
 
 
-def _remove(objects: ContentStore, stored: StoredObject, oldest: float, dry_run: bool) -> bool:
-    path = objects.root / stored.digest[:2] / f"{stored.digest}.{stored.ext}"
-    try:
-        if path.stat().st_mtime > oldest:
-            return False
-        if dry_run:
-            return True
+def removed(
+    objects: ContentStore,
+    candidates: Sequence[StoredObject],
+    grace: timedelta | None,
+    still_wanted: StillWanted = frozenset,
+) -> list[StoredObject]:
+    """Remove objects and return those that went.
+
+    An object is first moved aside. It moves back when a put renewed it meanwhile, as far as a
+    grace period is given, or when its digest is among those still wanted, which are asked for
+    only then.
+    """
+    gone = []
+    for start in range(0, len(candidates), _TOGETHER):
+        aside = list(_moved_aside(objects, candidates[start : start + _TOGETHER]))
+        wanted = still_wanted()
+        oldest = None if grace is None else time.time() - grace.total_seconds()
+        for stored, path in aside:
+            young = oldest is not None and path.stat().st_mtime > oldest
+            if young or stored.digest in wanted:
+                path.rename(_file_of(objects, stored))
+            else:
+                path.unlink()
+                gone.append(stored)
+    for name in {stored.digest[:2] for stored in gone}:
+        # Not empty, or filled again meanwhile: then it stays.
+        with suppress(OSError):
+            (objects.root / name).rmdir()
+    return gone
+
+
+def _moved_aside(
+    objects: ContentStore, candidates: Sequence[StoredObject]
+) -> Iterator[tuple[StoredObject, Path]]:
+    for stored in candidates:
         aside = objects.temporary()
-        path.rename(aside)
-        if aside.stat().st_mtime > oldest:
-            aside.rename(path)
-            return False
-        aside.unlink()
+        # Another gc may have been faster.
+        with suppress(FileNotFoundError):
+            _file_of(objects, stored).rename(aside)
+            yield stored, aside
+
+
+def _file_of(objects: ContentStore, stored: StoredObject) -> Path:
+    return objects.root / stored.digest[:2] / f"{stored.digest}.{stored.ext}"
+
+
+def _is_old(path: Path, oldest: float) -> bool:
+    try:
+        return path.stat().st_mtime <= oldest
     except FileNotFoundError:
-        # Another gc was faster.
         return False
-    return True
 
 
 def _sweep_temporaries(objects: ContentStore, grace: timedelta, dry_run: bool) -> Iterator[Path]:

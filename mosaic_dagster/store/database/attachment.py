@@ -14,6 +14,8 @@ from mosaic_dagster.store.content import durable
 from mosaic_dagster.store.database.holder import foreign_lock_error, wait
 
 _NAME = "store"
+_OVERLAY = "store_in_memory"
+_REWRITTEN = "store_rewritten"
 # Nothing is ever fetched from the network, whatever a query names.
 _CONFIG: dict[str, str | bool | int | float | list[str]] = {
     "autoinstall_known_extensions": "false",
@@ -67,9 +69,46 @@ class Attachment:
                 if time.monotonic() >= deadline:
                     raise foreign_lock_error(self._path, str(error), waited) from error
             pause = wait(pause)
+        return self._cursor()
+
+    def _cursor(self) -> duckdb.DuckDBPyConnection:
+        assert self._instance is not None
         con = self._instance.cursor()
         con.execute(f"USE {_NAME}")
         return con
+
+    def overlay(self, con: duckdb.DuckDBPyConnection) -> None:
+        """Let a connection work on a copy in memory of a file that cannot be written."""
+        if con.execute("SELECT current_database()").fetchall() == [(_OVERLAY,)]:
+            return
+        con.execute(f"ATTACH ':memory:' AS {_OVERLAY}")
+        con.execute(f"COPY FROM DATABASE {_NAME} TO {_OVERLAY}")
+        con.execute(f"USE {_OVERLAY}")
+
+    def mostly_free(self, con: duckdb.DuckDBPyConnection) -> bool:
+        """Whether more than half of the file's blocks hold nothing."""
+        ((free, total),) = con.execute(
+            "SELECT free_blocks, total_blocks FROM pragma_database_size() "
+            "WHERE database_name = current_database()"
+        ).fetchall()
+        return bool(free * 2 > total)
+
+    def rewrite(self, con: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
+        """Replace the file by a copy of all its schemas; the connection to go on with."""
+        assert self._instance is not None
+        new = self._path.with_name(f".{self._path.name}-{durable.temporary_name()}")
+        try:
+            con.execute(f"ATTACH '{_quoted(new)}' AS {_REWRITTEN}")
+            con.execute(f"COPY FROM DATABASE {_NAME} TO {_REWRITTEN}")
+            con.execute(f"DETACH {_REWRITTEN}")
+            con.close()
+            self._instance.execute(f"DETACH {_NAME}")
+            new.replace(self._path)
+        finally:
+            new.unlink(missing_ok=True)
+        durable.sync_folder(self._path.parent)
+        self._instance.execute(_attach_statement(self._path, read_only=False))
+        return self._cursor()
 
     def detach(self, con: duckdb.DuckDBPyConnection | None) -> None:
         """Close the file; what was committed is in it."""
@@ -78,6 +117,7 @@ class Attachment:
         if self._instance is None:
             return
         try:
+            self._instance.execute(f"DETACH DATABASE IF EXISTS {_OVERLAY}")
             self._instance.execute(f"DETACH DATABASE IF EXISTS {_NAME}")
         except duckdb.Error:
             self.discard()
@@ -134,6 +174,9 @@ def _is_busy(error: duckdb.Error) -> bool:
 
 
 def _attach_statement(path: Path, read_only: bool) -> str:
-    quoted = str(path).replace("'", "''")
     mode = "READ_ONLY" if read_only else "READ_WRITE"
-    return f"ATTACH '{quoted}' AS {_NAME} (TYPE duckdb, {mode})"
+    return f"ATTACH '{_quoted(path)}' AS {_NAME} (TYPE duckdb, {mode})"
+
+
+def _quoted(path: Path) -> str:
+    return str(path).replace("'", "''")

@@ -50,6 +50,17 @@ def texts_as(con: duckdb.DuckDBPyConnection, name: str, texts: Iterable[str]) ->
         yield
 
 
+def first_row(
+    con: duckdb.DuckDBPyConnection, query: str, params: Sequence[Any] = ()
+) -> tuple[Any, ...] | None:
+    """First row of a query, or None.
+
+    Everything is fetched: a result of which rows are left would block the connection.
+    """
+    rows = con.execute(query, list(params)).fetchall()
+    return rows[0] if rows else None
+
+
 def fetch_columns(result: duckdb.DuckDBPyConnection) -> list[list[Any]]:
     """Fetch columns as Python lists, NULL as None; five times faster than row by row."""
     return [_plain(column) for column in result.fetchnumpy().values()]

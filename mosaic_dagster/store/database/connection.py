@@ -6,14 +6,14 @@ per file and attaches the file to it for a lease: making an instance takes 20 ms
 
 A lock file beside the database, held through the operating system and so gone with its process,
 puts our own processes in a queue; DuckDB's own lock keeps foreign tools out.
+
+Rows that must be durable one by one go to a journal; every lease begins by folding all journals
+into the tables, so it sees what was acknowledged before.
 """
 
 from __future__ import annotations
 
-import atexit
-import ctypes
 import os
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,67 +23,14 @@ import duckdb
 
 from mosaic_dagster.errors import StoreError, StoreLockedError
 from mosaic_dagster.store.content import durable
-from mosaic_dagster.store.database.attachment import Attachment
-from mosaic_dagster.store.database.holder import FileHolder
+from mosaic_dagster.store.database.gate import JOURNAL_FOLDER, Gate, gate_of
+from mosaic_dagster.store.database.journal.fold import fold, pending
+from mosaic_dagster.store.database.journal.records import Record
 from mosaic_dagster.store.database.migrations import Migration, check_versions, migrate
 from mosaic_dagster.store.database.schemas import OWNERS
 
 LOCK_TIMEOUT = 10.0
 """Seconds that a lease waits for others before it gives up."""
-
-
-class _Gate:
-    """What the threads of one process share about one file: a queue, the file and its state."""
-
-    def __init__(self, path: Path) -> None:
-        self.pid = os.getpid()
-        self.queue = threading.RLock()
-        self.holder = FileHolder(path)
-        self.attachment = Attachment(path)
-        self.con: duckdb.DuckDBPyConnection | None = None
-        self.depth = 0
-        self.in_transaction = False
-        self.read_only = False
-        self.current: dict[str, tuple[int, int]] = {}
-
-    @property
-    def inherited(self) -> bool:
-        """Whether this is the copy that a fork made; it belongs to the parent."""
-        return self.pid != os.getpid()
-
-    def abandon(self) -> None:
-        """Never destroy what a forked child got of a lease: its destructor would crash there."""
-        for held in (self.con, *self.attachment.held()):
-            if held is not None:
-                ctypes.pythonapi.Py_IncRef(ctypes.py_object(held))
-
-
-_gates: dict[tuple[int, Path], _Gate] = {}
-_gates_lock = threading.Lock()
-
-
-def _close_idle_instances() -> None:
-    # A child has none of the threads of a DuckDB instance, and would hang on them when it ends.
-    for gate in list(_gates.values()):
-        if not gate.inherited and gate.queue.acquire(blocking=False):
-            try:
-                if not gate.depth:
-                    gate.attachment.close()
-            finally:
-                gate.queue.release()
-
-
-def _forget_parent() -> None:
-    # A thread that the child lacks may hold the old one.
-    global _gates_lock
-    _gates_lock = threading.Lock()
-    for gate in _gates.values():
-        gate.abandon()
-
-
-# An instance that outlives the interpreter's modules makes DuckDB complain on the terminal.
-atexit.register(_close_idle_instances)
-os.register_at_fork(before=_close_idle_instances, after_in_child=_forget_parent)
 
 
 class Database:
@@ -109,6 +56,11 @@ class Database:
         self.path = Path(path).resolve()
         self.lock_timeout = lock_timeout
         self.read_only = read_only
+
+    @property
+    def journal_folder(self) -> Path:
+        """Where the journals of all processes lie."""
+        return self.path.parent / JOURNAL_FOLDER
 
     def __repr__(self) -> str:
         return f"Database({str(self.path)!r})"
@@ -151,10 +103,11 @@ class Database:
             The database is read-only; else as :meth:`lease`.
         """
         if self.read_only:
-            msg = f"{self.path} was opened read-only."
-            raise StoreError(msg, "Open it without read_only to change it.")
+            raise self._read_only_error()
         gate = self._gate()
         with self.lease() as con:
+            if not gate.writable:
+                raise self._unwritable_error()
             if gate.in_transaction:
                 yield con
                 return
@@ -172,9 +125,72 @@ class Database:
 
     @contextmanager
     def session(self) -> Iterator[None]:
-        """Keep one lease over several calls; it is no transaction."""
-        with self.lease():
+        """Keep the file over several calls, of any thread; it is no transaction.
+
+        Other processes wait meanwhile, so a child that needs the database must not be waited for.
+        """
+        self.hold()
+        try:
             yield
+        finally:
+            self.release()
+
+    def hold(self) -> None:
+        """Take the file and keep it until :meth:`release`, across calls and threads."""
+        gate = self._gate()
+        with _translated(self.path):
+            self._enter(gate)
+            gate.sessions += 1
+            self._leave(gate)
+
+    def release(self) -> None:
+        """Let go of the file once; the last one closes it."""
+        gate = self._gate()
+        with gate.queue:
+            # A forked child has a gate of its own, and gives back nothing of its parent's.
+            if gate.sessions:
+                gate.sessions -= 1
+                if not gate.sessions and not gate.depth:
+                    self._close(gate)
+
+    def append(self, record: Record) -> None:
+        """Make one row durable in the journal, without a lease.
+
+        Raises
+        ------
+        StoreFullError
+            The disk is full; the row was not written.
+        StoreError
+            The database is read-only, or the journal cannot be written.
+        """
+        if self.read_only:
+            raise self._read_only_error()
+        if self._gate().journal.append(record):
+            with self.lease():
+                """Folds the file that is full."""
+
+    def settle(self) -> None:
+        """Fold this process's journal and remove its file."""
+        self._gate().journal.close()
+        with self.lease():
+            """Folds every file, and removes those that nobody writes."""
+
+    def compact(self) -> None:
+        """Give the space of deleted rows back to the disk, when most of the file is free.
+
+        Raises
+        ------
+        StoreError
+            A transaction of this thread is under way.
+        """
+        gate = self._gate()
+        with self.lease() as con:
+            if gate.depth > 1:
+                msg = f"{self.path} cannot be made smaller inside a lease."
+                raise StoreError(msg, "Leave the lease first; a session is fine.")
+            con.execute("CHECKPOINT")
+            if gate.attachment.mostly_free(con):
+                gate.con = gate.attachment.rewrite(con)
 
     def require(self, schema: str, steps: tuple[Migration, ...]) -> None:
         """Bring another owner's schema up to date, once per process and file.
@@ -187,63 +203,86 @@ class Database:
         gate = self._gate()
         with self.lease() as con:
             if gate.current.get(schema) != _identity(self.path):
-                _bring_up(con, {schema: steps}, self.read_only or gate.read_only)
+                _bring_up(con, {schema: steps}, self.read_only or not gate.writable)
                 gate.current[schema] = _identity(self.path)
 
-    def _gate(self) -> _Gate:
-        key = (os.getpid(), self.path)
-        with _gates_lock:
-            if key not in _gates:
-                _gates[key] = _Gate(self.path)
-            return _gates[key]
+    def _gate(self) -> Gate:
+        return gate_of(self.path)
 
-    def _enter(self, gate: _Gate) -> duckdb.DuckDBPyConnection:
+    def _enter(self, gate: Gate) -> duckdb.DuckDBPyConnection:
         deadline = time.monotonic() + self.lock_timeout
         if not gate.queue.acquire(timeout=max(self.lock_timeout, 0)):
             msg = f"{self.path} was in use by another thread for {self.lock_timeout:g} s."
             raise StoreLockedError(msg, "Leases must be short; wait and try again.")
         try:
-            if not gate.depth:
+            if gate.con is None:
                 self._open(gate, deadline)
+            assert gate.con is not None
+            if not gate.depth:
+                self._bring_up_and_fold(gate, gate.con)
+                self._begin_reading(gate, gate.con)
             elif gate.read_only and not self.read_only:
                 msg = f"{self.path} is held read-only by a caller of this one."
                 raise StoreError(msg, "Leave the read-only lease before writing.")
             gate.depth += 1
         except BaseException:
+            if not gate.depth and not gate.sessions:
+                self._close(gate)
             gate.queue.release()
             raise
-        assert gate.con is not None
         return gate.con
 
-    def _open(self, gate: _Gate, deadline: float) -> None:
-        writable = not self.read_only and _prepare(self.path)
-        if not self.path.exists() and not writable:
+    def _open(self, gate: Gate, deadline: float) -> None:
+        if self.read_only and not self.path.exists():
             msg = f"There is no database {self.path}."
             raise StoreError(msg, "Open the workspace for writing once, or check its path.")
+        gate.writable = _prepare(self.path, create=not self.read_only)
+        if not gate.writable and not self.path.exists():
+            raise self._unwritable_error()
         gate.holder.acquire(deadline, self.lock_timeout)
-        try:
-            gate.con = gate.attachment.attach(deadline, self.lock_timeout, read_only=not writable)
-            gate.read_only = not writable
-            identity = _identity(self.path)
-            if any(gate.current.get(schema) != identity for schema in OWNERS):
-                _bring_up(gate.con, OWNERS, not writable)
-                gate.current = dict.fromkeys(OWNERS, identity)
-        except BaseException:
-            self._close(gate)
-            raise
+        # The modes cannot be mixed in one process, so what is written is for the callers to keep.
+        gate.con = gate.attachment.attach(deadline, self.lock_timeout, read_only=not gate.writable)
 
-    def _leave(self, gate: _Gate) -> None:
+    def _bring_up_and_fold(self, gate: Gate, con: duckdb.DuckDBPyConnection) -> None:
+        identity = _identity(self.path)
+        if any(gate.current.get(schema) != identity for schema in OWNERS):
+            _bring_up(con, OWNERS, self.read_only or not gate.writable)
+            gate.current |= dict.fromkeys(OWNERS, identity)
+        folder = self.journal_folder
+        if gate.writable:
+            fold(con, folder)
+        elif pending(con, folder):
+            gate.attachment.overlay(con)
+            fold(con, folder, removable=False)
+
+    def _begin_reading(self, gate: Gate, con: duckdb.DuckDBPyConnection) -> None:
+        if self.read_only:
+            con.execute("BEGIN TRANSACTION READ ONLY")
+            gate.read_only = True
+
+    def _unwritable_error(self) -> StoreError:
+        msg = f"The database {self.path} cannot be written."
+        return StoreError(msg, "Check that the disk is there and that you may write.")
+
+    def _read_only_error(self) -> StoreError:
+        msg = f"{self.path} was opened read-only."
+        return StoreError(msg, "Open it without read_only to change it.")
+
+    def _leave(self, gate: Gate) -> None:
         if gate.inherited:
             return
         gate.depth -= 1
         try:
-            if not gate.depth:
+            if not gate.depth and gate.read_only:
+                gate.read_only = False
+                _roll_back(gate, gate.con)
+            if not gate.depth and not gate.sessions:
                 self._close(gate)
         finally:
             gate.queue.release()
 
     @staticmethod
-    def _close(gate: _Gate) -> None:
+    def _close(gate: Gate) -> None:
         try:
             con, gate.con = gate.con, None
             gate.attachment.detach(con)
@@ -251,8 +290,8 @@ class Database:
             gate.holder.release()
 
 
-def _roll_back(gate: _Gate, con: duckdb.DuckDBPyConnection) -> None:
-    if gate.inherited:
+def _roll_back(gate: Gate, con: duckdb.DuckDBPyConnection | None) -> None:
+    if gate.inherited or con is None:
         return
     try:
         con.execute("ROLLBACK")
@@ -276,10 +315,11 @@ def _identity(path: Path) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
-def _prepare(path: Path) -> bool:
-    """Make the folder, and say whether the file may be written."""
-    with durable.disk_errors(path.parent):
-        path.parent.mkdir(parents=True, exist_ok=True)
+def _prepare(path: Path, *, create: bool) -> bool:
+    """Make the folder if asked to, and say whether the file may be written."""
+    if create:
+        with durable.disk_errors(path.parent):
+            path.parent.mkdir(parents=True, exist_ok=True)
     return os.access(path.parent, os.W_OK) and (not path.exists() or os.access(path, os.W_OK))
 
 

@@ -75,8 +75,8 @@ def schema_version(con: duckdb.DuckDBPyConnection, schema: str) -> int | None:
     """Version of a schema, or None when it has none yet."""
     if _meta_name(schema) not in _tables(con, schema):
         return None
-    row = con.execute(f"SELECT max(schema_version) FROM {_meta(schema)}").fetchone()
-    return None if row is None else row[0]
+    ((version,),) = con.execute(f"SELECT max(schema_version) FROM {_meta(schema)}").fetchall()
+    return None if version is None else int(version)
 
 
 def utc_now() -> datetime:

@@ -10,7 +10,8 @@ import pytest
 
 from mosaic_dagster.errors import SchemaVersionError, StoreError, StoreFullError, StoreLockedError
 from mosaic_dagster.store import Database, FeatureRegistry, open_database
-from mosaic_dagster.store.database import connection
+from mosaic_dagster.store.database import connection, gate
+from mosaic_dagster.store.database.schemas import OWNERS
 from mosaic_dagster.store.database.attachment import Attachment
 
 
@@ -363,7 +364,7 @@ class TestReadOnly:
         access = os.access
         monkeypatch.setattr(os, "access", lambda path, mode: mode != os.W_OK and access(path, mode))
         assert _values(database) == []
-        with pytest.raises(StoreError, match="read-only"):
+        with pytest.raises(StoreError, match="cannot be written"):
             _add(database, 1)
 
 
@@ -379,10 +380,10 @@ class TestCopies:
     def test_the_idle_instance_is_closed_before_a_fork(self, database):
         """Else a forked worker hangs at its end on threads that it does not have."""
         _make_table(database)
-        gate = database._gate()
-        assert gate.attachment.held()
-        connection._close_idle_instances()
-        assert not gate.attachment.held()
+        opened = database._gate()
+        assert opened.attachment.held()
+        gate._close_idle_instances()
+        assert not opened.attachment.held()
         assert _values(database) == []
 
 
@@ -450,12 +451,12 @@ def test_migrations_run_once_per_process_and_file(database, monkeypatch, tmp_pat
     )
     _make_table(database)
     _values(database)
-    assert calls == ["main", "features"]
+    assert calls == list(OWNERS)
     other = Database(tmp_path / "other.duckdb")
     FeatureRegistry(other).put_selection(["a/b"])
     Path(other.path).replace(database.path)
     assert FeatureRegistry(database).live_objects() == set()
-    assert calls == ["main", "features"] * 3
+    assert calls == list(OWNERS) * 3
 
 
 def test_another_owner_brings_its_own_schema(database):

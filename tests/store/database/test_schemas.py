@@ -2,7 +2,7 @@ from mosaic_dagster.store.database.schemas import OWNERS
 
 # What a file of this version holds. A released step is never edited: a change here needs a new
 # step, and a higher number.
-VERSIONS = {"main": 0, "features": 1}
+VERSIONS = {"main": 1, "features": 1, "journal": 1}
 COLUMNS = {
     "features.announced": "instance asset key output_sha256",
     "features.dependencies": "action_key role input_sha256 input_action_key",
@@ -19,6 +19,34 @@ COLUMNS = {
     "features.selections": "digest keys",
     "features.sources": "path key rule sha256 size mtime_ns inode state seen_at",
     "features.training_progress": ("job_id seq step_type step_index step_total metrics message at"),
+    "journal.folded": "file offset",
+    "journal.live_objects": "sha256",
+    "journal.meta": "schema_version created_at",
+    "main.artifacts": (
+        "artifact_id artifact_path content_hash operator_class artifact_type format size_bytes "
+        "ref_count open_claims created_at"
+    ),
+    "main.chains": (
+        "chain_id pipeline_id steps model_step_idx model_class preprocessings fold_strategy "
+        "fold_artifacts shared_artifacts branch_path source_index fold_weights created_at"
+    ),
+    "main.live_objects": "sha256",
+    "main.logs": (
+        "log_id pipeline_id step_idx operator_class event duration_ms message details level "
+        "created_at"
+    ),
+    "main.pipelines": (
+        "pipeline_id run_id name expanded_config generator_choices dataset_name dataset_hash "
+        "status created_at completed_at best_val best_test metric duration_ms error"
+    ),
+    "main.prediction_arrays": ("prediction_id y_true y_pred y_proba sample_indices weights shapes"),
+    "main.predictions": (
+        "prediction_id pipeline_id chain_id dataset_name model_name model_class fold_id partition "
+        "val_score test_score train_score metric task_type n_samples n_features scores "
+        "best_params preprocessings branch_id branch_name exclusion_count exclusion_rate "
+        "created_at"
+    ),
+    "main.runs": ("run_id name config datasets status created_at completed_at summary error"),
     "main.store_meta": "schema_version created_at",
 }
 KEYS = {
@@ -27,6 +55,14 @@ KEYS = {
     ("feature_entries", ("pipeline", "step", "key")),
     ("feature_runs", ("run_id", "attempt")),
     ("results", ("action_key",)),
+    ("folded", ("file",)),
+    ("runs", ("run_id",)),
+    ("pipelines", ("pipeline_id",)),
+    ("chains", ("chain_id",)),
+    ("predictions", ("prediction_id",)),
+    ("prediction_arrays", ("prediction_id",)),
+    ("artifacts", ("artifact_id",)),
+    ("logs", ("log_id",)),
     ("selections", ("digest",)),
     ("sources", ("path", "key")),
 }

@@ -7,6 +7,11 @@ from __future__ import annotations
 
 from mosaic_dagster.store.database.migrations import Migration
 from mosaic_dagster.store.database.schemas.features import FEATURES
+from mosaic_dagster.store.database.schemas.journal import JOURNAL
 from mosaic_dagster.store.database.schemas.main import MAIN
 
-OWNERS: dict[str, tuple[Migration, ...]] = {"main": MAIN, "features": FEATURES}
+OWNERS: dict[str, tuple[Migration, ...]] = {
+    "main": MAIN,
+    "features": FEATURES,
+    "journal": JOURNAL,
+}

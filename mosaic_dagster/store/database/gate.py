@@ -1,0 +1,83 @@
+"""What the threads of one process share about one database file."""
+
+from __future__ import annotations
+
+import atexit
+import ctypes
+import os
+import threading
+from pathlib import Path
+
+import duckdb
+
+from mosaic_dagster.store.database.attachment import Attachment
+from mosaic_dagster.store.database.holder import FileHolder
+from mosaic_dagster.store.database.journal.writer import JournalWriter
+
+JOURNAL_FOLDER = "journal"
+
+
+class Gate:
+    """A queue, the file and its state; one for each file that the process uses."""
+
+    def __init__(self, path: Path) -> None:
+        self.pid = os.getpid()
+        self.queue = threading.RLock()
+        self.holder = FileHolder(path)
+        self.attachment = Attachment(path)
+        self.con: duckdb.DuckDBPyConnection | None = None
+        self.depth = 0
+        self.sessions = 0
+        self.in_transaction = False
+        self.read_only = False
+        self.writable = False
+        self.current: dict[str, tuple[int, int]] = {}
+        self.journal = JournalWriter(path.parent / JOURNAL_FOLDER)
+
+    @property
+    def inherited(self) -> bool:
+        """Whether this is the copy that a fork made; it belongs to the parent."""
+        return self.pid != os.getpid()
+
+    def abandon(self) -> None:
+        """Never destroy what a forked child got of a lease: its destructor would crash there."""
+        for held in (self.con, *self.attachment.held()):
+            if held is not None:
+                ctypes.pythonapi.Py_IncRef(ctypes.py_object(held))
+
+
+_gates: dict[tuple[int, Path], Gate] = {}
+_gates_lock = threading.Lock()
+
+
+def _close_idle_instances() -> None:
+    # A child has none of the threads of a DuckDB instance, and would hang on them when it ends.
+    for gate in list(_gates.values()):
+        if not gate.inherited and gate.queue.acquire(blocking=False):
+            try:
+                if gate.con is None:
+                    gate.attachment.close()
+            finally:
+                gate.queue.release()
+
+
+def _forget_parent() -> None:
+    # A thread that the child lacks may hold the old one.
+    global _gates_lock
+    _gates_lock = threading.Lock()
+    for gate in _gates.values():
+        gate.abandon()
+
+
+# An instance that outlives the interpreter's modules makes DuckDB complain on the terminal.
+atexit.register(_close_idle_instances)
+os.register_at_fork(before=_close_idle_instances, after_in_child=_forget_parent)
+
+
+def gate_of(path: Path) -> Gate:
+    """The gate of a file in this process; a forked child gets a new one."""
+    key = (os.getpid(), path)
+    with _gates_lock:
+        if key not in _gates:
+            _gates[key] = Gate(path)
+        return _gates[key]

@@ -1,0 +1,1 @@
+"""Rows that are durable at once and reach the tables later, in batches."""

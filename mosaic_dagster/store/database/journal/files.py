@@ -1,0 +1,93 @@
+"""The journal files of a workspace: which there are, what is new in them, whose they are."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from mosaic_dagster.store.content import durable
+from mosaic_dagster.store.database.journal.records import Record, scan
+from mosaic_dagster.store.database.journal.writer import SUFFIX
+
+_PORTION = 1 << 24
+_HEADER_SIZE = 16
+_ABOVE_A_RECORD = 1 << 26
+
+
+@dataclass(frozen=True, slots=True)
+class Portion:
+    """New records of one file.
+
+    Parameters
+    ----------
+    records
+        In the order of writing.
+    end
+        Bytes of the file up to their end.
+    damaged
+        Whether something unreadable follows, and whole records behind it.
+    """
+
+    records: list[Record]
+    end: int
+    damaged: bool
+
+
+def names(folder: Path) -> list[str]:
+    """Names of the journal files, sorted."""
+    try:
+        with os.scandir(folder) as found:
+            return sorted(entry.name for entry in found if entry.name.endswith(SUFFIX))
+    except FileNotFoundError:
+        return []
+
+
+def read(path: Path, offset: int, *, growing: bool = False) -> Portion:
+    """Read what is new in a file, up to a limit; no records at its end.
+
+    With ``growing``, a file that has nothing at this place is not read any further.
+    """
+    try:
+        with path.open("rb", buffering=0) as file:
+            file.seek(offset)
+            if growing and not any(file.read(_HEADER_SIZE)):
+                return Portion([], offset, damaged=False)
+            file.seek(offset)
+            data = file.read(_PORTION)
+            found = scan(data, complete=len(data) < _PORTION)
+            if not found.records and len(data) == _PORTION:
+                data += file.read(_ABOVE_A_RECORD)
+                found = scan(data, complete=True)
+    except FileNotFoundError:
+        return Portion([], offset, damaged=False)
+    return Portion(found.records, offset + found.end, found.damaged)
+
+
+@contextmanager
+def if_abandoned(path: Path) -> Iterator[bool]:
+    """Whether nobody writes a file any more; nobody can begin to while the block lasts."""
+    try:
+        handle = os.open(path, os.O_RDONLY)
+    except OSError:
+        yield False
+        return
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            yield False
+        else:
+            yield True
+    finally:
+        os.close(handle)
+
+
+def remove(path: Path) -> None:
+    """Remove a file for good: a crash must not bring back what was folded."""
+    with suppress(FileNotFoundError):
+        path.unlink()
+        durable.sync_folder(path.parent)

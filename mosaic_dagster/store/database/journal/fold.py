@@ -1,0 +1,93 @@
+"""Bring journalled rows into their tables, once and only once.
+
+Whoever takes the database folds first, so every reader sees every row that was acknowledged
+before. The rows and the place up to which the file was read are written in one transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import duckdb
+
+from mosaic_dagster.store.database.journal import files
+from mosaic_dagster.store.database.journal.files import Portion
+from mosaic_dagster.store.database.journal.kinds import CLAIM, COLUMNS, insert
+
+
+def fold(con: duckdb.DuckDBPyConnection, folder: Path, *, removable: bool = True) -> None:
+    """Write all new records of all files to the tables.
+
+    Parameters
+    ----------
+    con
+        A connection that holds the database; no transaction is open.
+    folder
+        ``<workspace>/journal``.
+    removable
+        Whether files that nobody needs any more are removed.
+    """
+    names = files.names(folder)
+    if not names:
+        return
+    folded = _folded(con)
+    for name in names:
+        path = folder / name
+        with files.if_abandoned(path) as abandoned:
+            # Whether its writer is gone is asked first: then nothing can come behind the end.
+            rest = _fold_file(con, path, folded.get(name, 0), growing=not abandoned)
+            if abandoned and removable and not rest.damaged:
+                files.remove(path)
+                con.execute("DELETE FROM journal.folded WHERE file = ?", [name])
+
+
+def pending(con: duckdb.DuckDBPyConnection, folder: Path) -> bool:
+    """Whether some file has records that are not in the tables."""
+    return any(portion.records for _, portion in _unread(con, folder))
+
+
+def damaged(con: duckdb.DuckDBPyConnection, folder: Path) -> list[str]:
+    """Names of files with whole records behind something that cannot be read."""
+    return [name for name, portion in _unread(con, folder) if portion.damaged]
+
+
+def claimed(con: duckdb.DuckDBPyConnection, folder: Path) -> set[str]:
+    """Digests of artifacts that were claimed since the last fold."""
+    at = list(COLUMNS[CLAIM]).index("content_hash")
+    return {
+        str(record.values[at])
+        for _, portion in _unread(con, folder)
+        for record in portion.records
+        if record.kind == CLAIM
+    }
+
+
+def _unread(con: duckdb.DuckDBPyConnection, folder: Path) -> Iterator[tuple[str, Portion]]:
+    names = files.names(folder)
+    folded = _folded(con) if names else {}
+    for name in names:
+        yield name, files.read(folder / name, folded.get(name, 0))
+
+
+def _folded(con: duckdb.DuckDBPyConnection) -> dict[str, int]:
+    return dict(con.execute('SELECT file, "offset" FROM journal.folded').fetchall())
+
+
+def _fold_file(
+    con: duckdb.DuckDBPyConnection, path: Path, offset: int, *, growing: bool
+) -> Portion:
+    """Fold one file portion by portion; what is left is returned."""
+    while (portion := files.read(path, offset, growing=growing)).records:
+        con.execute("BEGIN TRANSACTION")
+        try:
+            insert(con, portion.records)
+            con.execute(
+                "INSERT OR REPLACE INTO journal.folded VALUES (?, ?)", [path.name, portion.end]
+            )
+        except BaseException:
+            con.execute("ROLLBACK")
+            raise
+        con.execute("COMMIT")
+        offset = portion.end
+    return portion

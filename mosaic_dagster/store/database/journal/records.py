@@ -1,0 +1,138 @@
+"""The bytes of a journal: records one after the other, each checked by itself.
+
+``magic | length | JSON length | crc32 | JSON | raw arrays``, all numbers little-endian and 32
+bits wide; *length* counts what follows the header. The JSON is ``[kind, values, arrays]`` where
+*arrays* lists ``[name, type, shape]`` of the raw bytes that follow it.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import struct
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+_MAGIC = b"MJ1\n"
+_HEADER = struct.Struct("<4sIII")
+_TYPES = {"f": np.dtype("<f8"), "i": np.dtype("<i8")}
+
+LARGEST = 1 << 24
+"""Bytes above which a record is written to the tables instead."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One row, and the arrays that are saved with it.
+
+    Parameters
+    ----------
+    kind
+        What the row is; it decides the table.
+    values
+        The values of its columns, plain JSON.
+    arrays
+        Float or integer arrays by name.
+    """
+
+    kind: str
+    values: Sequence[Any]
+    arrays: Mapping[str, np.ndarray[Any, Any]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """What reading some bytes of a journal gave.
+
+    Parameters
+    ----------
+    records
+        Whole records, in the order of writing.
+    end
+        Bytes that they take; what follows is nothing, a torn record, or damage.
+    damaged
+        Whether a whole record follows one that cannot be read.
+    """
+
+    records: list[Record]
+    end: int
+    damaged: bool
+
+
+def encode(record: Record) -> list[bytes | memoryview]:
+    """Bytes of a record, in pieces, so that arrays are not copied."""
+    arrays = [
+        (name, "i" if array.dtype.kind in "iu" else "f", array)
+        for name, array in record.arrays.items()
+    ]
+    head = [record.kind, record.values, [[n, code, a.shape] for n, code, a in arrays]]
+    text = json.dumps(head, separators=(",", ":"), allow_nan=False).encode()
+    raw = [
+        np.ascontiguousarray(a, _TYPES[code]).reshape(-1).view("u1").data for _, code, a in arrays
+    ]
+    crc = zlib.crc32(text)
+    for piece in raw:
+        crc = zlib.crc32(piece, crc)
+    length = len(text) + sum(piece.nbytes for piece in raw)
+    return [_HEADER.pack(_MAGIC, length, len(text), crc), text, *raw]
+
+
+def _bytes_of(array: np.ndarray[Any, Any], dtype: np.dtype[Any]) -> memoryview:
+    return np.ascontiguousarray(array, dtype).reshape(-1).view("u1").data
+
+
+def scan(data: bytes, complete: bool) -> Scan:
+    """Read the whole records at the start of some bytes.
+
+    Parameters
+    ----------
+    data
+        Bytes from the border of a record on.
+    complete
+        Whether these are all bytes up to the end of the file; only then can a record that is cut
+        off be told from damage.
+    """
+    records = []
+    offset = 0
+    view = memoryview(data)
+    while (found := _record_at(view, offset)) is not None:
+        record, offset = found
+        records.append(record)
+    damaged = complete and _whole_record_after(data, offset)
+    return Scan(records, offset, damaged)
+
+
+def _record_at(data: memoryview, offset: int) -> tuple[Record, int] | None:
+    start = offset + _HEADER.size
+    if start > len(data):
+        return None
+    magic, length, text_length, crc = _HEADER.unpack_from(data, offset)
+    body = data[start : start + length]
+    if magic != _MAGIC or text_length > length or len(body) < length or zlib.crc32(body) != crc:
+        return None
+    kind, values, layout = json.loads(bytes(body[:text_length]))
+    return Record(kind, values, _arrays(body[text_length:], layout)), start + length
+
+
+def _arrays(raw: memoryview, layout: list[Any]) -> dict[str, np.ndarray[Any, Any]]:
+    arrays = {}
+    at = 0
+    for name, code, shape in layout:
+        count = math.prod(shape)
+        arrays[name] = np.frombuffer(raw, _TYPES[code], count, at).reshape(shape)
+        at += count * 8
+    return arrays
+
+
+def _whole_record_after(data: bytes, offset: int) -> bool:
+    view = memoryview(data)
+    at = data.find(_MAGIC, offset + 1)
+    while at >= 0:
+        if _record_at(view, at) is not None:
+            return True
+        at = data.find(_MAGIC, at + 1)
+    return False

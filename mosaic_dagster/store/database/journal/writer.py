@@ -1,0 +1,128 @@
+"""The journal file of this process: append, make durable, return."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import threading
+import time
+import uuid
+from contextlib import suppress
+from pathlib import Path
+
+from mosaic_dagster.store.content import durable
+from mosaic_dagster.store.database.journal.records import Record, encode
+
+SUFFIX = ".jnl"
+FULL = 1 << 24
+"""Bytes after which a file is closed and a new one begun."""
+
+_RESERVE = 1 << 20
+# Writing into reserved space does not change the file's size, which makes syncing it cheaper.
+
+_sync = getattr(os, "fdatasync", os.fsync)
+
+
+class JournalWriter:
+    """Rows of one process on their way to the tables.
+
+    The file is locked for as long as it may grow; a file that nobody locks belongs to a process
+    that is gone, or is complete. Whoever next holds the database folds it and removes it.
+
+    Parameters
+    ----------
+    folder
+        ``<workspace>/journal``; made by the first append.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._lock = threading.Lock()
+        self._handle: int | None = None
+        self._path: Path | None = None
+        self._end = 0
+        self._reserved = 0
+
+    @property
+    def path(self) -> Path | None:
+        """The file that rows go to now, if any."""
+        return self._path
+
+    def append(self, record: Record) -> bool:
+        """Write a record until it is on the disk; True when the file is full and was closed.
+
+        Raises
+        ------
+        StoreFullError
+            The disk is full; the record was not written.
+        StoreError
+            The journal cannot be written.
+        """
+        pieces = encode(record)
+        with self._lock, durable.disk_errors(self._folder):
+            handle = self._opened()
+            try:
+                self._write(handle, pieces)
+            except BaseException:
+                self._take_back(handle)
+                raise
+            self._end += sum(len(piece) for piece in pieces)
+            if self._end < FULL:
+                return False
+            self._close()
+            return True
+
+    def close(self) -> None:
+        """Let go of the file, so that it can be removed once it is folded."""
+        with self._lock:
+            self._close()
+
+    def _opened(self) -> int:
+        if self._handle is not None:
+            return self._handle
+        self._folder.mkdir(parents=True, exist_ok=True)
+        while True:
+            name = f"{os.getpid()}-{int(time.time())}-{uuid.uuid4().hex}{SUFFIX}"
+            path = self._folder / name
+            handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            # Between the two calls it looked as if its process were gone, and may be removed.
+            if os.fstat(handle).st_nlink:
+                break
+            os.close(handle)
+        durable.sync_folder(self._folder)
+        self._handle, self._path, self._end, self._reserved = handle, path, 0, 0
+        return handle
+
+    def _write(self, handle: int, pieces: list[bytes | memoryview]) -> None:
+        size = sum(len(piece) for piece in pieces)
+        if self._end + size > self._reserved:
+            self._reserve(handle, size)
+        if os.pwritev(handle, pieces, self._end) < size:
+            data = b"".join(pieces)
+            written = 0
+            while written < size:
+                written += os.pwrite(handle, data[written:], self._end + written)
+        _sync(handle)
+
+    def _reserve(self, handle: int, size: int) -> None:
+        # Not every system can reserve; then each write makes the file longer.
+        with suppress(OSError, AttributeError):
+            os.posix_fallocate(handle, self._end, max(size, _RESERVE))
+            self._reserved = self._end + max(size, _RESERVE)
+
+    def _take_back(self, handle: int) -> None:
+        """Make sure that a record whose writing failed is never read."""
+        self._reserved = self._end
+        try:
+            os.ftruncate(handle, self._end)
+            os.fsync(handle)
+        except OSError:
+            # What was written may be there after all, but nothing comes behind it.
+            self._close()
+
+    def _close(self) -> None:
+        if self._handle is not None:
+            os.close(self._handle)
+        self._handle = self._path = None
+        self._end = self._reserved = 0
