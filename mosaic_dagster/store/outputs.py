@@ -1,16 +1,18 @@
-"""Return, don't save: what a step hands back, and the one place that writes it for people."""
+"""Return, don't save: what a step hands back, and how the part for people becomes files."""
 
 from __future__ import annotations
 
+import itertools
 import re
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
+from mosaic_dagster.errors import HashingError, StoreTypeError
 from mosaic_dagster.hashing import canonical_json
 from mosaic_dagster.store.content.codecs import encode_table
 
@@ -18,6 +20,30 @@ OutputData = bytes | str | pl.DataFrame | Mapping[str, Any]
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 _LONGEST_NAME = 120
+
+
+@dataclass(frozen=True)
+class EncodedOutput:
+    """One output as bytes, and the safe parts of its file name.
+
+    Attributes
+    ----------
+    stem, extension
+        At most 120 characters each, without separators and leading dots.
+    data
+        Content of the file.
+    """
+
+    stem: str
+    extension: str
+    data: bytes
+
+    def names(self) -> Iterator[str]:
+        """File names to try in turn: ``name.ext``, ``name_2.ext``, ``name_3.ext`` and so on."""
+        for count in itertools.count(1):
+            number = f"_{count}" if count > 1 else ""
+            stem = self.stem[: _LONGEST_NAME - len(number)]
+            yield f"{stem}{number}.{self.extension}"
 
 
 @dataclass(frozen=True)
@@ -31,10 +57,14 @@ class StepOutput:
         ``parquet``) or a mapping (``json``).
     metadata
         Small facts (numbers, text) shown beside the result.
+    artifacts
+        Fitted objects by name. A value is the object, or ``(object, format)`` to choose how it
+        is stored.
     """
 
     outputs: Sequence[tuple[OutputData, str, str]] = ()
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    artifacts: Mapping[str, Any] = field(default_factory=dict)
 
     def files(self) -> dict[str, bytes]:
         """Bytes of every output by its safe file name.
@@ -43,42 +73,59 @@ class StepOutput:
 
         Raises
         ------
-        TypeError
+        StoreTypeError
             Data of a type that cannot be written with the extension asked for.
         """
         files: dict[str, bytes] = {}
-        for data, name, extension in self.outputs:
-            stem, suffix = _safe(name), _safe(extension).lstrip(".")
-            encoded = encode_output(data, suffix)
-            candidate, count = f"{stem}.{suffix}", 1
-            while files.get(candidate, encoded) != encoded:
-                count += 1
-                candidate = f"{stem}_{count}.{suffix}"
-            files[candidate] = encoded
+        for output in self.encoded():
+            name = next(n for n in output.names() if files.get(n, output.data) == output.data)
+            files[name] = output.data
         return files
+
+    def encoded(self) -> list[EncodedOutput]:
+        """Every output as bytes, in order.
+
+        Raises
+        ------
+        StoreTypeError
+            Data of a type that cannot be written with the extension asked for.
+        """
+        return [_encoded(data, name, extension) for data, name, extension in self.outputs]
 
 
 def encode_output(data: OutputData, extension: str) -> bytes:
-    """Bytes of one output.
+    """Bytes of one output; text is written as UTF-8.
 
     Raises
     ------
-    TypeError
-        The data cannot be written with this extension.
+    StoreTypeError
+        The data cannot be written with this extension: another type, a table with nested
+        columns as ``csv``, a mapping with a number that is not finite.
     """
-    match data, extension:
-        case bytes(), _:
-            return data
-        case str(), _:
-            return data.encode()
-        case pl.DataFrame(), "csv":
-            return data.write_csv().encode()
-        case pl.DataFrame(), "parquet":
-            return encode_table(data)
-        case Mapping(), "json":
-            return canonical_json(data).encode()
+    try:
+        match data, extension.lower():
+            case bytes(), _:
+                return data
+            case str(), _:
+                return data.encode()
+            case pl.DataFrame(), "csv":
+                return data.write_csv().encode()
+            case pl.DataFrame(), "parquet":
+                return encode_table(data)
+            case Mapping(), "json":
+                return canonical_json(data).encode()
+    except (HashingError, UnicodeError, pl.exceptions.PolarsError) as error:
+        msg = f"A {type(data).__name__} cannot be written as .{extension}: {error}"
+        raise StoreTypeError(msg) from error
     msg = f"A {type(data).__name__} cannot be written as .{extension}."
-    raise TypeError(msg)
+    raise StoreTypeError(
+        msg, "Give bytes or text, a polars frame for csv or parquet, a mapping for json."
+    )
+
+
+def safe_file_name(name: str, default: str = "output") -> str:
+    """Turn a text into part of a file name: ASCII, no separators, no leading dots, short."""
+    return _UNSAFE.sub("_", name).lstrip(".")[:_LONGEST_NAME] or default
 
 
 def write_files(folder: Path, files: Mapping[str, bytes]) -> list[Path]:
@@ -104,5 +151,10 @@ def _replace(path: Path, data: bytes) -> Path:
     return path
 
 
-def _safe(name: str) -> str:
-    return _UNSAFE.sub("_", name).lstrip(".")[:_LONGEST_NAME] or "output"
+def _encoded(data: OutputData, name: str, extension: str) -> EncodedOutput:
+    suffix = safe_file_name(extension, "bin")
+    try:
+        return EncodedOutput(safe_file_name(name), suffix, encode_output(data, suffix))
+    except StoreTypeError as error:
+        msg = f"The output {name!r} was not written. {error.what}"
+        raise StoreTypeError(msg, error.remedy) from error

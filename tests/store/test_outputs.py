@@ -4,7 +4,10 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from mosaic_dagster.errors import StoreTypeError
 from mosaic_dagster.store import StepOutput
 from mosaic_dagster.store.content.codecs import read_table
 from mosaic_dagster.store.outputs import encode_output, write_files
@@ -20,8 +23,28 @@ class TestStepOutput:
         assert output.files() == {"t.txt": b"a", "t_2.txt": b"b"}
 
     def test_a_long_name_still_fits_a_file_system(self) -> None:
-        (name,) = StepOutput(outputs=[(b"", "n" * 500, "png")]).files()
-        assert len(name) == 124
+        """120 signs and ``.png`` make 124; a number takes the place of the last signs."""
+        output = StepOutput(outputs=[(b"a", "n" * 500, "png"), (b"b", "n" * 500, "png")])
+        assert list(output.files()) == ["n" * 120 + ".png", "n" * 118 + "_2.png"]
+
+    def test_a_file_without_extension_gets_one(self) -> None:
+        assert list(StepOutput(outputs=[(b"", "raw", "")]).files()) == ["raw.bin"]
+
+    @given(name=st.text(max_size=300), extension=st.text(max_size=300))
+    @settings(max_examples=60, deadline=None)
+    def test_no_name_leaves_its_folder(self, name: str, extension: str) -> None:
+        """Else a step could write over files of others, or hide its own."""
+        (file,) = StepOutput(outputs=[(b"", name, extension)]).files()
+        assert Path(file).name == file
+        assert not file.startswith(".")
+        assert len(file) <= 241
+
+    def test_artifacts_are_carried_and_are_no_files(self) -> None:
+        """Else a fitted model is lost, or its bytes appear among the charts."""
+        model = object()
+        output = StepOutput(artifacts={"model": model}, outputs=[("a", "t", "txt")])
+        assert output.artifacts["model"] is model
+        assert output.files() == {"t.txt": b"a"}
 
     def test_a_name_of_nothing_but_forbidden_signs_still_is_a_name(self) -> None:
         assert list(StepOutput(outputs=[(b"", "...", "csv")]).files()) == ["output.csv"]
@@ -39,6 +62,30 @@ class TestEncodeOutput:
     def test_data_that_cannot_be_written_are_refused_by_name(self) -> None:
         with pytest.raises(TypeError, match=r"A DataFrame cannot be written as \.png"):
             encode_output(pl.DataFrame(), "png")
+
+    @pytest.mark.parametrize(
+        ("data", "extension"),
+        [
+            (3, "txt"),
+            ([1], "json"),
+            ({"a": 1}, "csv"),
+            ({"a": float("nan")}, "json"),
+            ({"a": object()}, "json"),
+            (pl.DataFrame({"a": [[1]]}), "csv"),
+            ("\ud800", "txt"),
+            (None, "png"),
+        ],
+    )
+    def test_what_has_no_bytes_is_an_error_that_names_the_output(
+        self, data: object, extension: str
+    ) -> None:
+        """Else a user gets another library's error and cannot tell which chart it was."""
+        output = StepOutput(outputs=[(data, "scores", extension)])
+        with pytest.raises(StoreTypeError, match=r"The output 'scores' was not written"):
+            output.files()
+
+    def test_an_extension_in_capitals_is_the_same_format(self) -> None:
+        assert encode_output(pl.DataFrame({"a": [1]}), "CSV") == b"a\n1\n"
 
 
 class TestWriteFiles:

@@ -1,0 +1,227 @@
+"""The one place that keeps what a step returned: artifacts in the store, files in the exports."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from mosaic_dagster.errors import StoreTypeError, StoreValueError
+from mosaic_dagster.store.content import durable
+from mosaic_dagster.store.database.holder import exclusive
+from mosaic_dagster.store.outputs import EncodedOutput, StepOutput, safe_file_name, write_files
+
+OWNER_NOTE = ".pipeline"
+"""Hidden file of an export folder: the pipeline's id, then names it may not write again."""
+
+_LOCK = ".lock"
+_LONGEST_FOLDER = 120
+
+
+class ArtifactKeeper(Protocol):
+    """What a writer needs of the workspace's store."""
+
+    @property
+    def workspace_path(self) -> Path:
+        """Folder of the workspace."""
+
+    def session(self) -> AbstractContextManager[Any]:
+        """Hold the database for several calls."""
+
+    def save_artifact(self, obj: Any, operator_class: str, artifact_type: str, format: str) -> str:
+        """Store an object and return its id."""
+
+
+@dataclass(frozen=True)
+class WrittenStep:
+    """What was kept of a step's output.
+
+    Attributes
+    ----------
+    artifact_ids
+        Id of each artifact by its name; empty when artifacts are not saved.
+    paths
+        Files in the exports, each once; empty when charts are not saved.
+    metadata
+        The step's metadata, unchanged.
+    """
+
+    artifact_ids: dict[str, str]
+    paths: list[Path]
+    metadata: dict[str, Any]
+
+
+class OutputWriter:
+    """Keeps what the steps of one pipeline return.
+
+    Parameters
+    ----------
+    store
+        Store of the workspace.
+    dataset, pipeline_name
+        They name the folder: ``exports/<dataset>_<pipeline>/``.
+    save_artifacts
+        Without it nothing reaches the artifacts or their table.
+    save_charts
+        Without it nothing is written under the exports, not even a folder.
+    by_name
+        Let the folder belong to the pipeline's name: each new pipeline id of that name replaces
+        the files of the one before, for pipelines that run every night. By default a second
+        pipeline of the same name gets a folder of its own.
+    """
+
+    def __init__(
+        self,
+        store: ArtifactKeeper,
+        dataset: str,
+        pipeline_name: str,
+        *,
+        save_artifacts: bool = True,
+        save_charts: bool = True,
+        by_name: bool = False,
+    ) -> None:
+        self._store = store
+        self._exports = Path(store.workspace_path) / "exports"
+        self._folder_name = safe_file_name(f"{dataset}_{pipeline_name}")
+        self.save_artifacts = save_artifacts
+        self.save_charts = save_charts
+        self.by_name = by_name
+
+    def write(self, step_output: StepOutput, pipeline_id: str, step_idx: int) -> WrittenStep:
+        """Keep what one step returned.
+
+        Two outputs of one pipeline with the same name get ``_2``, ``_3`` and so on, unless
+        their bytes are equal. All outputs are encoded first, so one that cannot be written
+        leaves nothing behind.
+
+        Parameters
+        ----------
+        step_output
+            What the step returned.
+        pipeline_id
+            The pipeline the step belongs to.
+        step_idx
+            Which of its steps it is, for messages.
+
+        Raises
+        ------
+        StoreTypeError
+            The step returned something else, or an output cannot be written as asked.
+        StoreLockedError
+            Another process kept the exports or the database for too long.
+        StoreFullError
+            The disk is full.
+        """
+        where = f"step {step_idx} of pipeline {pipeline_id}"
+        if not isinstance(step_output, StepOutput):
+            msg = f"A {type(step_output).__name__} came from {where}."
+            raise StoreTypeError(msg, "Return a StepOutput.")
+        try:
+            outputs = step_output.encoded()
+        except StoreTypeError as error:
+            raise StoreTypeError(f"In {where}: {error.what}", error.remedy) from error
+        return WrittenStep(
+            self._save_artifacts(step_output.artifacts) if self.save_artifacts else {},
+            self._write_outputs(outputs, pipeline_id) if self.save_charts else [],
+            dict(step_output.metadata),
+        )
+
+    def _save_artifacts(self, artifacts: Mapping[str, Any]) -> dict[str, str]:
+        if not artifacts:
+            return {}
+        with self._store.session():
+            return {name: self._save_artifact(value) for name, value in artifacts.items()}
+
+    def _save_artifact(self, value: Any) -> str:
+        obj, format_ = value, "auto"
+        if isinstance(value, tuple) and len(value) == 2 and isinstance(value[1], str):
+            obj, format_ = value
+        kind = type(obj)
+        name = f"{kind.__module__}.{kind.__qualname__}"
+        return self._store.save_artifact(obj, name, artifact_type_of(obj), format_)
+
+    def _write_outputs(self, outputs: Sequence[EncodedOutput], pipeline_id: str) -> list[Path]:
+        if not outputs:
+            return []
+        with durable.disk_errors(self._exports):
+            self._exports.mkdir(parents=True, exist_ok=True)
+            write = self._replace_files if self.by_name else self._add_files
+            with exclusive(self._exports / _LOCK):
+                # Equal outputs of one name share a file.
+                return list(dict.fromkeys(write(outputs, pipeline_id)))
+
+    def _add_files(self, outputs: Sequence[EncodedOutput], pipeline_id: str) -> list[Path]:
+        folder = self._own_folder(pipeline_id)
+        return [_add_file(folder, output) for output in outputs]
+
+    def _own_folder(self, pipeline_id: str) -> Path:
+        """Folder of this pipeline id alone, made if needed."""
+        short = safe_file_name(pipeline_id[:8])
+        for ending in ("", f"_{short}", f"_{safe_file_name(pipeline_id)}"):
+            name = self._folder_name[: _LONGEST_FOLDER - len(ending)] + ending
+            folder = self._exports / name
+            owner, _ = _read_note(folder)
+            if owner is None:
+                write_files(folder, {OWNER_NOTE: pipeline_id.encode()})
+            if owner in (None, pipeline_id):
+                return folder
+        # Only ids that differ in nothing but forbidden signs come this far.
+        msg = f"The export folders of pipeline {pipeline_id} belong to other pipelines."
+        raise StoreValueError(msg, "Use the ids that the store gives.")
+
+    def _replace_files(self, outputs: Sequence[EncodedOutput], pipeline_id: str) -> list[Path]:
+        """Write over the files of earlier pipelines, but not over those of this one."""
+        folder = self._exports / self._folder_name
+        owner, noted = _read_note(folder)
+        taken = set(noted) if owner == pipeline_id else set()
+        paths = []
+        for output in outputs:
+            name = next(
+                n for n in output.names() if n not in taken or _holds(folder / n, output.data)
+            )
+            paths += write_files(folder, {name: output.data})
+            taken.add(name)
+        write_files(folder, {OWNER_NOTE: "\n".join([pipeline_id, *sorted(taken)]).encode()})
+        return paths
+
+
+def artifact_type_of(obj: Any) -> str:
+    """What an object is, by what it can do: splitter, model, encoder or transformer.
+
+    Whatever predicts is a model, and so is what shows none of these abilities. What resamples
+    rows counts as a transformer.
+    """
+    if hasattr(obj, "split") and not isinstance(obj, str | bytes):
+        return "splitter"
+    if hasattr(obj, "predict"):
+        return "model"
+    if type(obj).__name__.endswith(("Encoder", "Binarizer")):
+        return "encoder"
+    changes_data = hasattr(obj, "transform") or hasattr(obj, "fit_resample")
+    return "transformer" if changes_data else "model"
+
+
+def _add_file(folder: Path, output: EncodedOutput) -> Path:
+    """Write a file beside those that are there; one with the same bytes is left as it is."""
+    for name in output.names():
+        path = folder / name
+        if not path.exists():
+            return write_files(folder, {name: output.data})[0]
+        if _holds(path, output.data):
+            return path
+    raise AssertionError
+
+
+def _holds(path: Path, data: bytes) -> bool:
+    return path.is_file() and path.read_bytes() == data
+
+
+def _read_note(folder: Path) -> tuple[str | None, list[str]]:
+    """Pipeline id that a folder belongs to, and the names it noted."""
+    try:
+        owner, *names = (folder / OWNER_NOTE).read_text(encoding="utf-8").splitlines()
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return None, []
+    return owner, names

@@ -1,0 +1,5 @@
+"""The workspace store: runs, pipelines, chains, predictions, artifacts and logs of models."""
+
+from mosaic_dagster.store.workspace.store import WorkspaceStore
+
+__all__ = ["WorkspaceStore"]

@@ -1,0 +1,113 @@
+"""Chains: the ordered steps from raw features to one model."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import polars as pl
+
+from mosaic_dagster.errors import UnknownIdError
+from mosaic_dagster.store.chains import CheckedChain, artifact_ids, checked_chain
+from mosaic_dagster.store.database.migrations import utc_now
+from mosaic_dagster.store.workspace import pipelines, references
+from mosaic_dagster.store.workspace.frames import frame, record
+from mosaic_dagster.store.workspace.json_columns import to_json
+from mosaic_dagster.store.workspace.opened import OpenWorkspace
+
+_JSON = ("steps", "fold_artifacts", "shared_artifacts", "branch_path", "fold_weights")
+
+
+def save(
+    workspace: OpenWorkspace,
+    pipeline_id: str,
+    chain: CheckedChain,
+    model_class: str,
+    preprocessings: str,
+) -> str:
+    """Insert a chain, count its references and return its identifier.
+
+    Raises
+    ------
+    UnknownIdError
+        The pipeline or an artifact is not there.
+    StateError
+        The pipeline failed.
+    """
+    chain_id = str(uuid.uuid4())
+    values = [
+        chain_id,
+        pipeline_id,
+        to_json(chain.steps, "steps"),
+        chain.model_step_idx,
+        model_class,
+        preprocessings,
+        chain.fold_strategy,
+        to_json(chain.fold_artifacts, "fold_artifacts"),
+        to_json(chain.shared_artifacts, "shared_artifacts"),
+        to_json(chain.branch_path, "branch_path"),
+        chain.source_index,
+        to_json(chain.fold_weights, "fold_weights"),
+        utc_now(),
+    ]
+    with workspace.writing() as con:
+        pipelines.check_open(con, pipeline_id)
+        ids = artifact_ids(chain.fold_artifacts, chain.shared_artifacts, chain.steps)
+        references.take(con, ids)
+        con.execute(f"INSERT INTO main.chains VALUES ({', '.join('?' * len(values))})", values)
+    workspace.alive.put(chain_id, True)
+    return chain_id
+
+
+def checked(
+    steps: Sequence[Mapping[str, Any]],
+    model_step_idx: int,
+    fold_strategy: str,
+    fold_artifacts: Mapping[str, str] | None,
+    shared_artifacts: Mapping[str, Any] | None,
+    branch_path: Sequence[int] | None,
+    source_index: int | None,
+    fold_weights: Mapping[str, float] | None,
+) -> CheckedChain:
+    """Normalise what a caller gave; StoreValueError when it contradicts itself."""
+    return checked_chain(
+        steps, model_step_idx, fold_strategy, fold_artifacts or {}, shared_artifacts or {},
+        branch_path, source_index, fold_weights,
+    )  # fmt: skip
+
+
+def get(workspace: OpenWorkspace, chain_id: str) -> dict[str, Any] | None:
+    """Every column of a chain, JSON decoded, or None."""
+    query = "SELECT * FROM main.chains WHERE chain_id = ?"
+    with workspace.reading() as con:
+        return record(con, query, [chain_id], _JSON)
+
+
+def require(workspace: OpenWorkspace, chain_id: str) -> dict[str, Any]:
+    """As :func:`get`; UnknownIdError when there is no such chain."""
+    chain = get(workspace, chain_id)
+    if chain is None:
+        msg = f"There is no chain {chain_id!r}."
+        raise UnknownIdError(msg)
+    return chain
+
+
+def of_pipeline(workspace: OpenWorkspace, pipeline_id: str) -> pl.DataFrame:
+    """Chains of a pipeline, the oldest first."""
+    query = "SELECT * FROM main.chains WHERE pipeline_id = ? ORDER BY created_at, rowid"
+    with workspace.reading() as con:
+        return frame(con, query, [pipeline_id])
+
+
+def ensure_known(workspace: OpenWorkspace, chain_id: str) -> None:
+    """Check that a chain is there, from memory when this process has seen it.
+
+    Raises
+    ------
+    UnknownIdError
+        There is no such chain.
+    """
+    if not workspace.alive.get(chain_id):
+        require(workspace, chain_id)
+        workspace.alive.put(chain_id, True)

@@ -1,0 +1,205 @@
+"""Predictions: the rows, one by one through the journal or many in one transaction."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import duckdb
+import numpy as np
+
+from mosaic_dagster.errors import StoreTypeError, StoreValueError, UnknownIdError
+from mosaic_dagster.store.database.bulk import first_row, texts_as
+from mosaic_dagster.store.database.journal.kinds import (
+    ARRAYS,
+    PREDICTION,
+    insert_arrays,
+    insert_predictions,
+)
+from mosaic_dagster.store.database.journal.records import LARGEST
+from mosaic_dagster.store.workspace import chains, pipelines
+from mosaic_dagster.store.workspace.arrays import Arrays, checked_arrays
+from mosaic_dagster.store.workspace.json_columns import finite, to_json
+from mosaic_dagster.store.workspace.opened import OpenWorkspace
+
+PARTITIONS = ("train", "val", "test")
+TASK_TYPES = (
+    "regression",
+    "classification",
+    "binary_classification",
+    "multiclass_classification",
+)
+_REQUIRED = (
+    "pipeline_id", "dataset_name", "model_name", "model_class", "fold_id", "partition", "metric",
+    "task_type",
+)  # fmt: skip
+_OPTIONAL = (
+    "chain_id", "val_score", "test_score", "train_score", "n_samples", "n_features", "scores",
+    "best_params", "branch_id", "branch_name", "exclusion_count", "exclusion_rate",
+    "preprocessings", "prediction_id", "arrays",
+)  # fmt: skip
+_KNOWN = {*_REQUIRED, *_OPTIONAL}
+
+
+def save(workspace: OpenWorkspace, given: Mapping[str, Any]) -> str:
+    """Save one prediction, with its arrays when it brings some, and return its identifier.
+
+    Raises
+    ------
+    UnknownIdError
+        The pipeline or the chain is not there.
+    StateError
+        The pipeline failed.
+    StoreValueError
+        A value is not one that the column takes, or the identifier exists.
+    StoreTypeError
+        Something is not JSON, or an array is not numeric.
+    """
+    values, arrays = _row(given)
+    if given.get("prediction_id") is not None or _size(arrays) > LARGEST // 2:
+        return _save_together(workspace, [(values, arrays)])[0]
+    pipelines.ensure_open(workspace, values[1])
+    if values[2] is not None:
+        chains.ensure_known(workspace, values[2])
+    workspace.append(PREDICTION, values, arrays)
+    if not arrays:
+        workspace.alive.put(values[0], True)
+    return str(values[0])
+
+
+def save_many(workspace: OpenWorkspace, rows: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Save many predictions in one transaction: all or none; their identifiers in order."""
+    checked = [_row(row) for row in rows]
+    return _save_together(workspace, checked) if checked else []
+
+
+def save_arrays(workspace: OpenWorkspace, prediction_id: str, arrays: Arrays) -> None:
+    """Save the arrays of a prediction that has none.
+
+    Raises
+    ------
+    UnknownIdError
+        There is no such prediction.
+    StoreValueError
+        It has arrays already, or their lengths differ.
+    StoreTypeError
+        An array is not numeric.
+    """
+    checked = checked_arrays(arrays)
+    if workspace.alive.pop(prediction_id) and _size(checked) <= LARGEST // 2:
+        workspace.append(ARRAYS, [prediction_id], checked)
+        return
+    with workspace.writing() as con:
+        if not _exists(con, "predictions", prediction_id):
+            msg = f"There is no prediction {prediction_id!r}."
+            raise UnknownIdError(msg)
+        if _exists(con, "prediction_arrays", prediction_id):
+            msg = f"Prediction {prediction_id!r} has arrays already."
+            raise StoreValueError(msg, "Save another prediction.")
+        insert_arrays(con, [(prediction_id, checked)])
+
+
+def _row(given: Mapping[str, Any]) -> tuple[list[Any], Arrays]:
+    """Values of a prediction in the order of its columns, and its arrays."""
+    if not given.keys() <= _KNOWN:
+        unknown = sorted(given.keys() - _KNOWN)
+        msg = f"A prediction has no {', '.join(unknown)}."
+        raise TypeError(msg)
+    for name in _REQUIRED:
+        if not isinstance(given.get(name), str):
+            msg = f"The {name} of a prediction is {given.get(name)!r}."
+            raise StoreValueError(msg, "It must be text.")
+    _one_of("partition", given["partition"], PARTITIONS)
+    _one_of("task_type", given["task_type"], TASK_TYPES)
+    arrays = given.get("arrays")
+    values = [
+        given.get("prediction_id") or str(uuid.uuid4()),
+        given["pipeline_id"],
+        given.get("chain_id"),
+        given["dataset_name"],
+        given["model_name"],
+        given["model_class"],
+        given["fold_id"],
+        given["partition"],
+        finite(given.get("val_score")),
+        finite(given.get("test_score")),
+        finite(given.get("train_score")),
+        given["metric"],
+        given["task_type"],
+        _whole(given, "n_samples"),
+        _whole(given, "n_features"),
+        to_json(given.get("scores"), "scores"),
+        to_json(given.get("best_params"), "best_params"),
+        given.get("preprocessings") or "",
+        _whole(given, "branch_id"),
+        given.get("branch_name"),
+        _whole(given, "exclusion_count") or 0,
+        finite(given.get("exclusion_rate")) or 0.0,
+        time.time_ns() // 1000,
+    ]
+    return values, checked_arrays(arrays) if arrays else {}
+
+
+def _save_together(workspace: OpenWorkspace, rows: list[tuple[list[Any], Arrays]]) -> list[str]:
+    ids = [str(values[0]) for values, _ in rows]
+    if len(set(ids)) < len(ids):
+        repeated = next(name for name in ids if ids.count(name) > 1)
+        msg = f"The prediction_id {repeated!r} is given twice."
+        raise StoreValueError(msg)
+    with workspace.writing() as con:
+        for pipeline_id in dict.fromkeys(values[1] for values, _ in rows):
+            pipelines.check_open(con, pipeline_id)
+        _check_chains(con, [values[2] for values, _ in rows if values[2] is not None])
+        _check_new(con, ids)
+        insert_predictions(con, [values for values, _ in rows])
+        with_arrays = [(str(values[0]), arrays) for values, arrays in rows if arrays]
+        if with_arrays:
+            insert_arrays(con, with_arrays)
+    return ids
+
+
+def _check_chains(con: duckdb.DuckDBPyConnection, chain_ids: list[str]) -> None:
+    with texts_as(con, "named", chain_ids):
+        query = "SELECT value FROM named ANTI JOIN main.chains ON chain_id = value LIMIT 1"
+        missing = first_row(con, query)
+    if missing is not None:
+        msg = f"There is no chain {missing[0]!r}."
+        raise UnknownIdError(msg)
+
+
+def _check_new(con: duckdb.DuckDBPyConnection, ids: list[str]) -> None:
+    with texts_as(con, "given", ids):
+        query = (
+            "SELECT value FROM given SEMI JOIN main.predictions ON prediction_id = value LIMIT 1"
+        )
+        taken = first_row(con, query)
+    if taken is not None:
+        msg = f"There is a prediction {taken[0]!r} already."
+        raise StoreValueError(msg, "Leave the identifier out, or delete that prediction.")
+
+
+def _exists(con: duckdb.DuckDBPyConnection, table: str, prediction_id: str) -> bool:
+    query = f"SELECT 1 FROM main.{table} WHERE prediction_id = ?"
+    return first_row(con, query, [prediction_id]) is not None
+
+
+def _whole(given: Mapping[str, Any], name: str) -> int | None:
+    value = given.get(name)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+        msg = f"The {name} of a prediction is {value!r}."
+        raise StoreTypeError(msg, "It must be a whole number.")
+    return int(value)
+
+
+def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        msg = f"The {name} of a prediction is {value!r}."
+        raise StoreValueError(msg, f"Use one of {', '.join(allowed)}.")
+
+
+def _size(arrays: Arrays) -> int:
+    return sum(array.nbytes for array in arrays.values())

@@ -1,0 +1,129 @@
+"""Runs: one experiment over some datasets each."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import duckdb
+import polars as pl
+
+from mosaic_dagster.errors import StateError, StoreValueError, UnknownIdError
+from mosaic_dagster.store.database.bulk import first_row
+from mosaic_dagster.store.database.migrations import utc_now
+from mosaic_dagster.store.workspace import deletion
+from mosaic_dagster.store.workspace.frames import frame, page, record
+from mosaic_dagster.store.workspace.json_columns import to_json
+from mosaic_dagster.store.workspace.opened import OpenWorkspace
+
+_JSON = ("config", "datasets", "summary")
+
+
+def begin(
+    workspace: OpenWorkspace, name: str, config: Any, datasets: Sequence[Mapping[str, Any]]
+) -> str:
+    """Insert a running run and return its identifier.
+
+    Raises
+    ------
+    StoreValueError
+        A dataset has no name.
+    StoreTypeError
+        Something in the configuration or the datasets is not JSON.
+    """
+    listed = [dict(dataset) for dataset in datasets or ()]
+    if not all(isinstance(dataset.get("name"), str) for dataset in listed):
+        msg = f"Run {name!r} has a dataset without a name."
+        raise StoreValueError(msg, "Give each dataset as a mapping with at least 'name'.")
+    run_id = str(uuid.uuid4())
+    values = [run_id, name, to_json(config, "config"), to_json(listed, "datasets"), utc_now()]
+    with workspace.writing() as con:
+        con.execute(
+            "INSERT INTO main.runs (run_id, name, config, datasets, created_at) "
+            "VALUES (?, ?, ?, ?, ?)",
+            values,
+        )
+    return run_id
+
+
+def complete(workspace: OpenWorkspace, run_id: str, summary: Any) -> None:
+    """End a run as completed; a second time changes nothing."""
+    text = to_json(summary, "summary")
+    with workspace.writing() as con:
+        if _ends(con, run_id, "completed"):
+            con.execute(
+                "UPDATE main.runs SET status = 'completed', completed_at = ?, summary = ? "
+                "WHERE run_id = ?",
+                [utc_now(), text, run_id],
+            )
+
+
+def fail(workspace: OpenWorkspace, run_id: str, error: str) -> None:
+    """End a run and those of its pipelines that still run as failed."""
+    with workspace.writing() as con:
+        if not _ends(con, run_id, "failed"):
+            return
+        con.execute(
+            "UPDATE main.runs SET status = 'failed', completed_at = ?, error = ? WHERE run_id = ?",
+            [utc_now(), error, run_id],
+        )
+        running = con.execute(
+            "SELECT pipeline_id FROM main.pipelines WHERE run_id = ? AND status = 'running'",
+            [run_id],
+        ).fetchall()
+        deletion.fail_pipelines(con, [pipeline_id for (pipeline_id,) in running], error)
+    workspace.forget()
+
+
+def get(workspace: OpenWorkspace, run_id: str) -> dict[str, Any] | None:
+    """Every column of a run, JSON decoded, or None."""
+    with workspace.reading() as con:
+        return record(con, "SELECT * FROM main.runs WHERE run_id = ?", [run_id], _JSON)
+
+
+def list_runs(
+    workspace: OpenWorkspace,
+    status: str | None,
+    dataset: str | None,
+    limit: int | None,
+    offset: int,
+) -> pl.DataFrame:
+    """Runs, the newest first."""
+    conditions, params = ["true"], []
+    if status is not None:
+        conditions.append("status = ?")
+        params.append(status)
+    if dataset is not None:
+        conditions.append("list_contains(json_extract_string(datasets, '$[*].name'), ?)")
+        params.append(dataset)
+    query = f"""
+        SELECT * FROM main.runs WHERE {" AND ".join(conditions)}
+        ORDER BY created_at DESC, run_id {page(limit, offset)}
+    """
+    with workspace.reading() as con:
+        return frame(con, query, params)
+
+
+def status_of(con: duckdb.DuckDBPyConnection, run_id: str) -> str:
+    """Status of a run.
+
+    Raises
+    ------
+    UnknownIdError
+        There is no such run.
+    """
+    row = first_row(con, "SELECT status FROM main.runs WHERE run_id = ?", [run_id])
+    if row is None:
+        msg = f"There is no run {run_id!r}."
+        raise UnknownIdError(msg)
+    return str(row[0])
+
+
+def _ends(con: duckdb.DuckDBPyConnection, run_id: str, ending: str) -> bool:
+    """Whether a run has to be ended this way; StateError when it ended the other way."""
+    status = status_of(con, run_id)
+    if status not in ("running", ending):
+        msg = f"Run {run_id!r} is {status} and cannot become {ending}."
+        raise StateError(msg, "Begin another run.")
+    return status == "running"
