@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 from rich.progress import TimeElapsedColumn as Elapsed
 
-from mosaic_dagster.pipeline.run import StepStream
+from mosaic_dagster.pipeline.selection import StepStream
 
 Listener = Callable[[StepStream, int], None]
 """Told of each chunk: the stream, and how many outcomes the chunk has."""

@@ -22,7 +22,7 @@ from mosaic_dagster.errors import ProjectError, RunFailedError
 from mosaic_dagster.pipeline import DatasetRun, Pipeline, Study
 from mosaic_dagster.pipeline.plan import plan_of_run
 from mosaic_dagster.pipeline.report import StepReport
-from mosaic_dagster.pipeline.run import StepStream
+from mosaic_dagster.pipeline.selection import StepStream
 
 DEFINITIONS = "assets.definitions"
 

@@ -5,6 +5,7 @@ Their keys::
     [dataset, "tracks"]                      partitioned by entry
     [dataset, pipeline, step]                partitioned by entry, or a callback over all of them
     [dataset, pipeline, step, "model"]       the fitted state, without partitions
+    [dataset, pipeline, step]                of a training step: what its models predicted
     [dataset, pipeline, "report"]            what a run did, and who fails it
 """
 
@@ -33,10 +34,11 @@ from mosaic_dagster.orchestration.io_manager import StepOutputStream
 from mosaic_dagster.orchestration.partitions import entries_definition
 from mosaic_dagster.orchestration.reports import announce_report, refuse_unfinished
 from mosaic_dagster.orchestration.run_session import RunSession, session_of
+from mosaic_dagster.orchestration.store_runs import ending_store_run
 from mosaic_dagster.orchestration.tags import ENGINE_TAG
-from mosaic_dagster.pipeline import CallbackStep, FeatureStep, Pipeline, Study
+from mosaic_dagster.pipeline import CallbackStep, FeatureStep, Pipeline, Study, TrainingStep
 from mosaic_dagster.pipeline.reasons import declared_version
-from mosaic_dagster.pipeline.run import StepStream
+from mosaic_dagster.pipeline.selection import StepStream
 from mosaic_dagster.pipeline.steps import TRACKS, Step
 
 # Dagster's own annotation calls it a type, and its decorator wants an instance.
@@ -88,6 +90,8 @@ class AssetFactory:
 
     def step(self, pipeline: Pipeline, step: Step) -> list[dg.AssetsDefinition]:
         """The asset of a step, after that of its fitted state if it has one."""
+        if isinstance(step, TrainingStep):
+            return [self._callback(pipeline, step), self._predictions(pipeline, step)]
         if isinstance(step, CallbackStep):
             return [self._callback(pipeline, step)]
         made = []
@@ -120,8 +124,9 @@ class AssetFactory:
         def report_asset(context: dg.AssetExecutionContext) -> Iterator[dg.Output[None]]:
             session = self._session(context)
             yield announce_report(context, session, pipeline, key)
-            session.run.report(pipeline.name).raise_if_failed()
-            refuse_unfinished(session, pipeline)
+            with ending_store_run(session, pipeline.name):
+                session.run.report(pipeline.name).raise_if_failed()
+                refuse_unfinished(session, pipeline)
 
         return report_asset
 
@@ -187,16 +192,31 @@ class AssetFactory:
             make = run.entry_stream if step.per_entry else run.fit_stream
             return make(pipeline.name, step.name)
 
+        trains = isinstance(step, TrainingStep)
         return self._asset(
-            step_key(self.dataset, pipeline.name, step.name),
+            (model_key if trains else step_key)(self.dataset, pipeline.name, step.name),
             make_stream,
             description=callback_description(step),
             group=group_name(self.dataset, pipeline.name),
             partitioned=step.per_entry,
-            kinds={"python"},
+            kinds={"scikitlearn"} if trains else {"python"},
             code_version=step.version,
             deps=deps,
             upstream=self._upstream(pipeline, step),
+        )
+
+    def _predictions(self, pipeline: Pipeline, step: TrainingStep) -> dg.AssetsDefinition:
+        model = model_key(self.dataset, pipeline.name, step.name)
+        return self._asset(
+            step_key(self.dataset, pipeline.name, step.name),
+            lambda session: session.run.predictions_stream(pipeline.name, step.name),
+            description=f"What the models of {step.name!r} predicted, and how well.",
+            group=group_name(self.dataset, pipeline.name),
+            partitioned=False,
+            kinds={"parquet"},
+            code_version=step.version,
+            deps=[dg.AssetDep(model)],
+            upstream={"state": model.to_user_string()},
         )
 
     def _asset(
@@ -234,7 +254,8 @@ class AssetFactory:
             stream, writer = make_stream(session), event_writer()
             output = StepOutputStream(session, stream, writer, code_version, upstream or {})
             yield dg.Output(output, metadata=writer.output_metadata(context))
-            self._fail_where_due(context, output, key)
+            with ending_store_run(session, stream.pipeline, unless_reported=True):
+                self._fail_where_due(context, output, key)
 
         return step_asset
 
@@ -272,6 +293,8 @@ class AssetFactory:
     def _table_key(self, pipeline: Pipeline, step: str) -> dg.AssetKey:
         if step == TRACKS:
             return tracks_key(self.dataset)
+        if isinstance(pipeline.graph().steps.get(step), TrainingStep):
+            return model_key(self.dataset, pipeline.name, step)
         return step_key(self.dataset, pipeline.name, step)
 
     def _same_entry(self, pipeline: Pipeline, step: str) -> dg.AssetDep:
@@ -281,8 +304,13 @@ class AssetFactory:
 
     def _upstream(self, pipeline: Pipeline, step: Step) -> dict[str, str]:
         """Asset (as text) of each role that an input of the step's outcomes can have."""
-        roles = {
-            f"input:{i}": self._table_key(pipeline, name) for i, name in enumerate(step.input_names)
+        tables = {i: self._table_key(pipeline, name) for i, name in enumerate(step.input_names)}
+        roles = {f"input:{i}": key for i, key in tables.items()}
+        steps = pipeline.graph().steps
+        roles |= {
+            f"state:{i}": tables[i]
+            for i, name in enumerate(step.input_names)
+            if _is_whole(steps.get(name))
         }
         if isinstance(step, FeatureStep):
             roles["state"] = model_key(self.dataset, pipeline.name, step.name)

@@ -27,6 +27,7 @@ import polars as pl
 from mosaic_dagster.dataset import Dataset
 from mosaic_dagster.errors import EntryNotFoundError
 from mosaic_dagster.orchestration.event_types import EntryEvent, EventWriter, is_deferred
+from mosaic_dagster.orchestration.model_previews import models_preview, scores_preview
 from mosaic_dagster.orchestration.previews import state_preview, table_preview
 from mosaic_dagster.orchestration.progress import report_progress
 from mosaic_dagster.orchestration.resource_types import WorkspaceResource
@@ -34,9 +35,10 @@ from mosaic_dagster.orchestration.run_session import RunSession
 from mosaic_dagster.orchestration.tags import SELECTION_TAG
 from mosaic_dagster.pipeline.compute import Chunk
 from mosaic_dagster.pipeline.identity import STATE_EXT, member_ext
-from mosaic_dagster.pipeline.run import StepStream
-from mosaic_dagster.pipeline.staleness import MODEL
+from mosaic_dagster.pipeline.selection import StepStream
+from mosaic_dagster.pipeline.staleness import MODEL, Evaluation
 from mosaic_dagster.pipeline.steps import TRACKS
+from mosaic_dagster.pipeline.trained_results import trained_of
 from mosaic_dagster.store import Head, Outcome
 from mosaic_dagster.store.content.codecs import read_table
 
@@ -255,6 +257,10 @@ class _Drawing:
     def _look_at(self, outcome: Outcome) -> dict[str, Any]:
         assert outcome.output_sha256 is not None
         objects = self.session.dataset.objects
+        if outcome.pipeline:
+            evaluation = self.session.run.evaluations[outcome.pipeline]
+            if evaluation.bound.steps[outcome.step].trains:
+                return self._look_at_models(outcome, evaluation)
         if outcome.ext == STATE_EXT:
             evaluation = self.session.run.evaluations[outcome.pipeline]
             members = evaluation.snapshot.state_members(outcome.output_sha256)
@@ -262,6 +268,17 @@ class _Drawing:
             return state_preview(paths)
         table = read_table(objects.path(outcome.output_sha256, outcome.ext))
         return table_preview(table, f"{outcome.step}, {outcome.key}")
+
+    def _look_at_models(self, outcome: Outcome, evaluation: Evaluation) -> dict[str, Any]:
+        trained = trained_of(evaluation, outcome.step)
+        assert outcome.output_sha256 is not None
+        if trained is None or outcome.ext != STATE_EXT:
+            return {} if trained is None else scores_preview(trained)
+        members = evaluation.snapshot.state_members(outcome.output_sha256)
+        objects = self.session.dataset.objects
+        shown = {n: objects.path(sha, member_ext(n)) for n, sha in members.items() if "/" not in n}
+        models = models_preview(trained, self.session.dataset, outcome.action_key)
+        return state_preview(shown) | models
 
 
 def _summary(stream: StepStream) -> dict[str, Any]:

@@ -20,7 +20,8 @@ from mosaic_dagster.orchestration.refresh import JobRunner, RefreshResult, refre
 from mosaic_dagster.orchestration.requests import RefreshRequest, split_request
 from mosaic_dagster.orchestration.run_session import close_session, find_session
 from mosaic_dagster.orchestration.summary import failure_lines, refresh_summary
-from mosaic_dagster.pipeline import CallbackStep, Pipeline, RunReport, Study
+from mosaic_dagster.pipeline import Pipeline, RunReport, Study
+from mosaic_dagster.pipeline.steps import has_model
 
 REFRESH = "refresh"
 
@@ -63,7 +64,7 @@ def pipeline_keys(study: Study, pipeline: Pipeline) -> list[dg.AssetKey]:
     keys = [report_key(name, pipeline.name)]
     for step in pipeline.steps:
         keys.append(step_key(name, pipeline.name, step.name))
-        if not isinstance(step, CallbackStep) and step.feature_cls.fits != "never":
+        if has_model(step):
             keys.append(model_key(name, pipeline.name, step.name))
     return keys
 
@@ -129,6 +130,8 @@ def _refresh_one(
     if result.run_id is not None:
         session = find_session(result.run_id)
         report = session.run.report() if session is not None else None
+        if session is not None:
+            session.run.store_run.end(None if result.succeeded else "\n".join(result.errors))
         close_session(result.run_id)
     return result, report
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from mosaic_dagster.pipeline.run import StepStream
+from mosaic_dagster.pipeline.selection import StepStream
 
 Listener = Callable[[StepStream, int], None]
 

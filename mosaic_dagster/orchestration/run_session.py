@@ -140,7 +140,8 @@ def _open(
         tracks=tracks_key(study.dataset.name) in selected,
         forced=forced_steps(study.pipelines, tags.get(FORCE_TAG)),
     )
-    run = DatasetRun(dataset, study.pipelines, engine, selection)
+    facts = {"dagster_run_id": context.run.run_id, "dagster_job": context.run.job_name}
+    run = DatasetRun(dataset, study.pipelines, engine, selection, facts)
     if keys and set(keys).isdisjoint(run.tracks.keys):
         msg = f"Dataset {study.dataset.name!r} has no entry {', '.join(keys[:5])}."
         raise ScopeError(msg, "`mosaic status` counts the entries; `refresh` registers new ones.")

@@ -12,6 +12,7 @@ from mosaic_dagster.pipeline import DatasetRun, Study
 from mosaic_dagster.pipeline.binding import BoundStep
 from mosaic_dagster.pipeline.staleness import MODEL, Evaluation
 from mosaic_dagster.pipeline.status import DONE, EntryStatus
+from mosaic_dagster.pipeline.trained_results import predictions_digest
 
 Announced = Mapping[tuple[str, str], str]
 """Digest that a Dagster instance was last told, by (asset as text, entry key)."""
@@ -71,14 +72,22 @@ def _add_pipeline(
     for step in run.steps_of(evaluation.bound):
         bound = evaluation.bound.steps[step]
         if bound.has_whole:
-            asset = (model_key if bound.is_fitted else step_key)(dataset, pipeline, step)
-            label = f"{pipeline}/{step}" + ("/model" if bound.is_fitted else "")
+            modelled = bound.is_fitted or bound.trains
+            asset = (model_key if modelled else step_key)(dataset, pipeline, step)
+            label = f"{pipeline}/{step}" + ("/model" if modelled else "")
             always = step in retried or bound.runs_always
             always |= _reads_any(bound, renewed)
             unit = {MODEL: evaluation.model(step)}
             if work.add(asset, label, [*unit] if always else _needy(asset, unit, announced)):
                 touched = True
                 renewed.add(step)
+        if bound.trains:
+            asset = step_key(dataset, pipeline, step)
+            told = announced.get((asset.to_user_string(), MODEL))
+            model = evaluation.model(step)
+            digest = predictions_digest(evaluation, model)
+            if step in renewed or (digest is not None and digest != told):
+                touched |= work.add(asset, f"{pipeline}/{step}", [MODEL])
         if bound.has_entries:
             asset = step_key(dataset, pipeline, step)
             entries = evaluation.entries(step)

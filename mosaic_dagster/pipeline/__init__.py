@@ -5,8 +5,9 @@ from mosaic_dagster.pipeline.feature_run import run_feature
 from mosaic_dagster.pipeline.pipeline import Pipeline
 from mosaic_dagster.pipeline.report import RunReport, StepReport
 from mosaic_dagster.pipeline.results import StepResult
-from mosaic_dagster.pipeline.run import DatasetRun, Selection
-from mosaic_dagster.pipeline.steps import CallbackStep, FeatureStep, RunOptions
+from mosaic_dagster.pipeline.run import DatasetRun
+from mosaic_dagster.pipeline.selection import Selection
+from mosaic_dagster.pipeline.steps import CallbackStep, FeatureStep, RunOptions, TrainingStep
 from mosaic_dagster.pipeline.study import Study
 from mosaic_dagster.store import FeatureRegistry, open_registry
 
@@ -23,6 +24,7 @@ __all__ = [
     "StepReport",
     "StepResult",
     "Study",
+    "TrainingStep",
     "open_registry",
     "run_feature",
 ]

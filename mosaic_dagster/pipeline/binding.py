@@ -16,7 +16,13 @@ from mosaic_dagster.keys import EntryKey
 from mosaic_dagster.pipeline.graph import StepGraph
 from mosaic_dagster.pipeline.identity import declaration_digest, run_id
 from mosaic_dagster.pipeline.overlap import FrameWindow, order_neighbours
-from mosaic_dagster.pipeline.steps import TRACKS, CallbackStep, FeatureStep, RunOptions
+from mosaic_dagster.pipeline.steps import (
+    TRACKS,
+    CallbackStep,
+    FeatureStep,
+    RunOptions,
+    TrainingStep,
+)
 
 TRACKS_RUN_ID = "tracks"
 
@@ -63,6 +69,11 @@ class BoundStep:
         return isinstance(self.step, CallbackStep)
 
     @property
+    def trains(self) -> bool:
+        """Whether it trains models."""
+        return isinstance(self.step, TrainingStep)
+
+    @property
     def has_entries(self) -> bool:
         """Whether it makes something of each entry."""
         return not isinstance(self.step, CallbackStep) or self.step.per_entry
@@ -101,6 +112,8 @@ class BoundStep:
     @property
     def feature_name(self) -> str:
         """Name of the feature, or how callbacks are called in the registry."""
+        if self.trains:
+            return "training"
         return "callback" if self.is_callback else self.feature_cls.name
 
     @property

@@ -1,4 +1,4 @@
-"""Run a callback step: own code, given results, giving back files for people."""
+"""Run a callback step: own code, given results, giving back files and trained models."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from mosaic_dagster.pipeline.identity import STATE_EXT, member_ext, state_manife
 from mosaic_dagster.pipeline.results import StepResult
 from mosaic_dagster.pipeline.staleness import Evaluation
 from mosaic_dagster.pipeline.steps import CallbackStep
+from mosaic_dagster.pipeline.training import training_files
 from mosaic_dagster.pipeline.work import Record, failed
 from mosaic_dagster.store import Dependency, Outcome, StepOutput
 from mosaic_dagster.store.outputs import remove_files, write_files
@@ -40,7 +41,7 @@ def run_callback(
             name: dataset.objects.put(data, member_ext(name)).digest for name, data in files.items()
         }
         manifest = dataset.objects.put(state_manifest(members), STATE_EXT)
-        shown = {name: data for name, data in files.items() if name != METADATA}
+        shown = {name: data for name, data in files.items() if is_export(name)}
         _refuse_taken(evaluation, step, shown)
         folder = callback_folder(dataset, evaluation.bound.name, step.name, outcome.key)
         write_files(folder, shown)
@@ -72,7 +73,7 @@ def restore_exports(
     written: list[Path] = []
     for key in keys:
         files = result.artifacts(key)
-        data = {name: path.read_bytes() for name, path in files.items() if name != METADATA}
+        data = {name: path.read_bytes() for name, path in files.items() if is_export(name)}
         written += write_files(
             callback_folder(dataset, evaluation.bound.name, step.name, key), data
         )
@@ -90,6 +91,11 @@ def callback_folder(dataset: Dataset, pipeline: str, step: str, key: str) -> Pat
     return folder.joinpath(step, *key.split("/")) if key else folder
 
 
+def is_export(name: str) -> bool:
+    """Whether a file of a callback's result is one for people, which lies in the exports."""
+    return name != METADATA and "/" not in name
+
+
 def _refuse_taken(evaluation: Evaluation, step: BoundStep, names: Iterable[str]) -> None:
     """Refuse a file that another callback over the whole scope exports: one would be lost."""
     if step.has_entries:
@@ -97,7 +103,7 @@ def _refuse_taken(evaluation: Evaluation, step: BoundStep, names: Iterable[str])
     for other in evaluation.bound.steps.values():
         if other.is_callback and not other.has_entries and other.name != step.name:
             taken = set(names) & (set(StepResult.of(evaluation, other.name).artifacts()))
-            if taken - {METADATA}:
+            if taken:
                 msg = f"{step.name!r} and {other.name!r} both export {', '.join(sorted(taken))}."
                 raise PipelineError(msg, "Give one of the files another name.")
 
@@ -108,7 +114,8 @@ def _earlier_files(evaluation: Evaluation, step: BoundStep, key: str) -> set[str
     if head is None or head.output_sha256 is None:
         return set()
     try:
-        return set(evaluation.snapshot.state_members(head.output_sha256)) - {METADATA}
+        members = evaluation.snapshot.state_members(head.output_sha256)
+        return {name for name in members if is_export(name)}
     except ObjectMissingError:  # removed by hand: its files stay until somebody removes them
         return set()
 
@@ -119,7 +126,10 @@ def _files_of(step: BoundStep, output: StepOutput | None) -> dict[str, bytes]:
     if not isinstance(output, StepOutput):
         msg = f"Callback {step.name!r} returned a {type(output).__name__}."
         raise PipelineError(msg, "Return a StepOutput, or None.")
-    files = output.files()
+    if output.chains and not step.trains:
+        msg = f"Callback {step.name!r} returned trained chains."
+        raise PipelineError(msg, "Declare it as a TrainingStep.")
+    files = output.files() | training_files(output)
     if output.metadata:
         files[METADATA] = canonical_json(output.metadata).encode()
     return files

@@ -9,7 +9,8 @@ from mosaic_dagster.dataset import Dataset, EntryKey, Scope
 from mosaic_dagster.pipeline.engine import Backend, Engine
 from mosaic_dagster.pipeline.report import RunReport
 from mosaic_dagster.pipeline.results import StepResult
-from mosaic_dagster.pipeline.run import DatasetRun, Selection, StepStream
+from mosaic_dagster.pipeline.run import DatasetRun
+from mosaic_dagster.pipeline.selection import Selection, StepStream
 
 if TYPE_CHECKING:
     from mosaic_dagster.pipeline.pipeline import Pipeline
@@ -50,13 +51,19 @@ def run_pipeline(
 
 def draw(run: DatasetRun, on_chunk: OnChunk | None = None) -> RunReport:
     """Draw every stream of a run and commit what it yields."""
-    for stream in run.streams():
-        for chunk in stream.chunks:
-            run.commit(stream, chunk)
-            if on_chunk is not None:
-                on_chunk(stream, len(chunk.outcomes))
-        run.finish(stream)
-    return run.report()
+    try:
+        for stream in run.streams():
+            for chunk in stream.chunks:
+                run.commit(stream, chunk)
+                if on_chunk is not None:
+                    on_chunk(stream, len(chunk.outcomes))
+            run.finish(stream)
+    except BaseException as error:
+        run.store_run.end(f"{type(error).__name__}: {error}")
+        raise
+    report = run.report()
+    run.store_run.end(None if report.is_good else report.failure_message())
+    return report
 
 
 def load_results(dataset: Dataset, pipeline: Pipeline) -> dict[str, StepResult]:

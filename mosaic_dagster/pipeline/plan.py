@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from mosaic_dagster.dataset import Dataset
-from mosaic_dagster.pipeline.run import DatasetRun, Selection
+from mosaic_dagster.pipeline.run import DatasetRun
+from mosaic_dagster.pipeline.selection import Selection
 from mosaic_dagster.pipeline.staleness import Evaluation
 from mosaic_dagster.pipeline.status import DONE, MODEL, EntryStatus, step_state
 from mosaic_dagster.pipeline.steps import TRACKS

@@ -10,9 +10,9 @@ just made without asking the database again.
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from mosaic_dagster.dataset import Dataset
 from mosaic_dagster.hashing import canonical_json
@@ -31,61 +31,21 @@ from mosaic_dagster.pipeline.fitting import excluded_note, fit_state, fit_tables
 from mosaic_dagster.pipeline.identity import member_ext
 from mosaic_dagster.pipeline.reasons import declared_params
 from mosaic_dagster.pipeline.report import MODEL_LABEL, RunReport, StepReport
+from mosaic_dagster.pipeline.selection import Selection, StepStream
 from mosaic_dagster.pipeline.snapshot import Snapshot
 from mosaic_dagster.pipeline.staleness import Evaluation
 from mosaic_dagster.pipeline.status import DONE, MODEL, EntryStatus, made_state
 from mosaic_dagster.pipeline.steps import TRACKS
+from mosaic_dagster.pipeline.store_run import StoreRun
 from mosaic_dagster.pipeline.track_reading import compute_tracks
 from mosaic_dagster.pipeline.tracks import TracksState
+from mosaic_dagster.pipeline.trained_results import predicted
 from mosaic_dagster.pipeline.work import FeatureJob
 from mosaic_dagster.store import Outcome, RunRow
 from mosaic_dagster.store.feature_registry.records import RunStatus
 
 if TYPE_CHECKING:
     from mosaic_dagster.pipeline.pipeline import Pipeline
-
-
-@dataclass(frozen=True)
-class Selection:
-    """What a run is asked for; None means everything.
-
-    Attributes
-    ----------
-    steps
-        Per pipeline name, the steps that this run makes.
-    keys
-        Entries of partitioned steps.
-    tracks
-        Whether the run makes tracks.
-    forced
-        Per pipeline name, steps that are made even when they are up to date.
-    overwrite
-        Whether the option of this name counts; it is about making, not about what is there.
-    """
-
-    steps: Mapping[str, Collection[str]] | None = None
-    keys: Collection[str] | None = None
-    tracks: bool = True
-    forced: Mapping[str, Collection[str]] = field(default_factory=dict)
-    overwrite: bool = True
-
-    def forced_steps(self, bound: BoundPipeline) -> set[str]:
-        """Steps of a pipeline that are made even when they are up to date."""
-        overwritten = {name for name, step in bound.steps.items() if step.options.overwrite}
-        return {*self.forced.get(bound.name, ()), *(overwritten if self.overwrite else ())}
-
-
-@dataclass
-class StepStream:
-    """A step's chunks, still to be drawn, and the report that fills while they are."""
-
-    pipeline: str
-    step: str
-    chunks: Iterator[Chunk]
-    report: StepReport
-    total: int
-    starts: RunRow | None = None
-    begun: float = field(default_factory=time.monotonic)
 
 
 class DatasetRun:
@@ -101,6 +61,8 @@ class DatasetRun:
         Where entries are computed.
     selection
         What is asked for.
+    facts
+        What the store's run of the training steps is to remember of this run.
     """
 
     def __init__(
@@ -109,6 +71,7 @@ class DatasetRun:
         pipelines: Sequence[Pipeline],
         engine: Engine | None = None,
         selection: Selection | None = None,
+        facts: Mapping[str, Any] | None = None,
     ) -> None:
         self.dataset = dataset
         self.engine = engine or Engine()
@@ -128,6 +91,8 @@ class DatasetRun:
             )
         self._known_runs = set(self.snapshot.declarations)
         self.reports: dict[tuple[str, str], StepReport] = {}
+        name = ", ".join(pipeline.name for pipeline in pipelines)
+        self.store_run = StoreRun(dataset, name, facts)
 
     # What is asked for.
 
@@ -214,9 +179,28 @@ class DatasetRun:
         """Fit a step, or run a callback, unless its result is there."""
         evaluation = self.evaluations[pipeline]
         bound = evaluation.bound.steps[step]
-        report = self._report(pipeline, step if bound.is_callback else f"{step}/model")
+        whole = bound.is_callback and not bound.trains
+        report = self._report(pipeline, step if whole else f"{step}/model")
         chunks = self._fit_chunks(evaluation, bound, report)
         return StepStream(pipeline, step, chunks, report, 1, run_start(bound))
+
+    def predictions_stream(self, pipeline: str, step: str) -> StepStream:
+        """What the models of a training step predicted; nothing is computed."""
+        evaluation = self.evaluations[pipeline]
+        bound = evaluation.bound.steps[step]
+        report = self._report(pipeline, step)
+        chunks = self._prediction_chunks(evaluation, bound, report)
+        return StepStream(pipeline, step, chunks, report, 1, run_start(bound), derived=True)
+
+    def _prediction_chunks(
+        self, evaluation: Evaluation, step: BoundStep, report: StepReport
+    ) -> Iterator[Chunk]:
+        model = evaluation.model(step.name)
+        outcome = predicted(evaluation, step, model)
+        if outcome is None:
+            report.blocked[MODEL_LABEL] = model.reason or model.state
+        else:
+            yield Chunk(reused=(outcome,))
 
     def _entry_chunks(
         self, evaluation: Evaluation, step: BoundStep, keys: Sequence[str], report: StepReport
@@ -325,12 +309,18 @@ class DatasetRun:
             registry = self.dataset.registry
             with registry.session():
                 self._start(stream)
-                registry.commit(written)
+                self._write(stream, written)
                 if stream.step == TRACKS and not stream.pipeline:
                     self.tracks.commit(written)
             self._take_in(stream, written)
         stream.report.add(chunk.outcomes, adopted)
         stream.report.computing += chunk.computing
+
+    def _write(self, stream: StepStream, written: Sequence[Outcome]) -> None:
+        if stream.pipeline and self.evaluations[stream.pipeline].bound.steps[stream.step].trains:
+            self.store_run.record(written)
+        else:
+            self.dataset.registry.commit(written)
 
     def _start(self, stream: StepStream) -> None:
         """Record the attempt, and the runs above it when the run is a new one."""
@@ -349,7 +339,7 @@ class DatasetRun:
 
     def needing_adoption(self, stream: StepStream, chunk: Chunk) -> list[str]:
         """Entries whose result was there already, and is not yet what is recorded for them."""
-        if not chunk.reused:
+        if not chunk.reused or stream.derived:
             return []
         if stream.step == TRACKS and not stream.pipeline:
             return self.tracks.needing_adoption(chunk.reused)

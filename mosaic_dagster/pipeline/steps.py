@@ -236,7 +236,32 @@ class CallbackStep:
         return self.description or (inspect.getdoc(self.fn) or "").partition("\n")[0]
 
 
+@dataclass(frozen=True)
+class TrainingStep(CallbackStep):
+    """Own code that trains models, over the whole scope.
+
+    Its function returns fitted objects as ``artifacts`` and what they make up as ``chains``, with
+    their predictions. They are stored like a fit, looked up before anything is trained, and
+    remembered in the workspace store, where they are ranked, replayed and exported.
+    """
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.per_entry or self.always:
+            msg = f"Training step {self.name!r} asks for per_entry or always."
+            raise PipelineDefinitionError(
+                msg, "It trains on its whole scope, and only when something changed."
+            )
+
+
 Step = FeatureStep | CallbackStep
+
+
+def has_model(step: Step) -> bool:
+    """Whether a step makes something of its whole scope beside its tables or predictions."""
+    if isinstance(step, FeatureStep):
+        return step.feature_cls.fits != "never"
+    return isinstance(step, TrainingStep)
 
 
 def _check_inputs(step: str, inputs: Sequence[str]) -> None:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -12,6 +11,7 @@ from mosaic_dagster.errors import StoreTypeError, StoreValueError
 from mosaic_dagster.store.content import durable
 from mosaic_dagster.store.database.holder import exclusive
 from mosaic_dagster.store.outputs import EncodedOutput, StepOutput, safe_file_name, write_files
+from mosaic_dagster.store.trained_chain import ChainKeeper, save_trained_chain
 
 OWNER_NOTE = ".pipeline"
 """Hidden file of an export folder: the pipeline's id, then names it may not write again."""
@@ -20,15 +20,12 @@ _LOCK = ".lock"
 _LONGEST_FOLDER = 120
 
 
-class ArtifactKeeper(Protocol):
+class ArtifactKeeper(ChainKeeper, Protocol):
     """What a writer needs of the workspace's store."""
 
     @property
     def workspace_path(self) -> Path:
         """Folder of the workspace."""
-
-    def session(self) -> AbstractContextManager[Any]:
-        """Hold the database for several calls."""
 
     def save_artifact(self, obj: Any, operator_class: str, artifact_type: str, format: str) -> str:
         """Store an object and return its id."""
@@ -46,11 +43,14 @@ class WrittenStep:
         Files in the exports, each once; empty when charts are not saved.
     metadata
         The step's metadata, unchanged.
+    chain_ids
+        Identifier of each trained chain, in order.
     """
 
     artifact_ids: dict[str, str]
     paths: list[Path]
     metadata: dict[str, Any]
+    chain_ids: list[str] = field(default_factory=list)
 
 
 class OutputWriter:
@@ -83,6 +83,7 @@ class OutputWriter:
         by_name: bool = False,
     ) -> None:
         self._store = store
+        self._dataset = dataset
         self._exports = Path(store.workspace_path) / "exports"
         self._folder_name = safe_file_name(f"{dataset}_{pipeline_name}")
         self.save_artifacts = save_artifacts
@@ -122,11 +123,15 @@ class OutputWriter:
             outputs = step_output.encoded()
         except StoreTypeError as error:
             raise StoreTypeError(f"In {where}: {error.what}", error.remedy) from error
-        return WrittenStep(
-            self._save_artifacts(step_output.artifacts) if self.save_artifacts else {},
-            self._write_outputs(outputs, pipeline_id) if self.save_charts else [],
-            dict(step_output.metadata),
-        )
+        ids = self._save_artifacts(step_output.artifacts) if self.save_artifacts else {}
+        chain_ids = [
+            save_trained_chain(
+                self._store, pipeline_id, self._dataset, chain, ids if self.save_artifacts else None
+            )
+            for chain in step_output.chains
+        ]
+        paths = self._write_outputs(outputs, pipeline_id) if self.save_charts else []
+        return WrittenStep(ids, paths, dict(step_output.metadata), chain_ids)
 
     def _save_artifacts(self, artifacts: Mapping[str, Any]) -> dict[str, str]:
         if not artifacts:
@@ -135,12 +140,8 @@ class OutputWriter:
             return {name: self._save_artifact(value) for name, value in artifacts.items()}
 
     def _save_artifact(self, value: Any) -> str:
-        obj, format_ = value, "auto"
-        if isinstance(value, tuple) and len(value) == 2 and isinstance(value[1], str):
-            obj, format_ = value
-        kind = type(obj)
-        name = f"{kind.__module__}.{kind.__qualname__}"
-        return self._store.save_artifact(obj, name, artifact_type_of(obj), format_)
+        obj, format_ = with_format(value)
+        return self._store.save_artifact(obj, class_name(obj), artifact_type_of(obj), format_)
 
     def _write_outputs(self, outputs: Sequence[EncodedOutput], pipeline_id: str) -> list[Path]:
         if not outputs:
@@ -185,6 +186,18 @@ class OutputWriter:
             taken.add(name)
         write_files(folder, {OWNER_NOTE: "\n".join([pipeline_id, *sorted(taken)]).encode()})
         return paths
+
+
+def with_format(value: Any) -> tuple[Any, str]:
+    """An artifact as a step gives it: the object, and the format to store it in."""
+    if isinstance(value, tuple) and len(value) == 2 and isinstance(value[1], str):
+        return value
+    return value, "auto"
+
+
+def class_name(obj: Any) -> str:
+    """Full name of an object's class."""
+    return f"{type(obj).__module__}.{type(obj).__qualname__}"
 
 
 def artifact_type_of(obj: Any) -> str:

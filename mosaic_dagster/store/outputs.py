@@ -15,6 +15,7 @@ import polars as pl
 from mosaic_dagster.errors import HashingError, StoreTypeError
 from mosaic_dagster.hashing import canonical_json
 from mosaic_dagster.store.content.codecs import encode_table
+from mosaic_dagster.store.trained_chain import TrainedChain
 
 OutputData = bytes | str | pl.DataFrame | Mapping[str, Any]
 
@@ -60,11 +61,14 @@ class StepOutput:
     artifacts
         Fitted objects by name. A value is the object, or ``(object, format)`` to choose how it
         is stored.
+    chains
+        Trained models, made of these artifacts, with their predictions.
     """
 
     outputs: Sequence[tuple[OutputData, str, str]] = ()
     metadata: Mapping[str, Any] = field(default_factory=dict)
     artifacts: Mapping[str, Any] = field(default_factory=dict)
+    chains: Sequence[TrainedChain] = ()
 
     def files(self) -> dict[str, bytes]:
         """Bytes of every output by its safe file name.

@@ -8,7 +8,7 @@ import pytest
 
 from mosaic_dagster.cli.progress import held_output, progress
 from mosaic_dagster.pipeline import StepReport
-from mosaic_dagster.pipeline.run import StepStream
+from mosaic_dagster.pipeline.selection import StepStream
 
 
 def stream(step: str, **counts: int) -> StepStream:

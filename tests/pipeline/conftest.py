@@ -16,10 +16,11 @@ from mosaic_dagster import Dataset, FeatureStep, Pipeline
 from mosaic_dagster.pipeline import DatasetRun
 
 TOY = Path(__file__).with_name("toy.py")
+TRAINER = Path(__file__).with_name("trainer.py")
 
 
-def _load_toy() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("mosaic_toy_pipeline", TOY)
+def _load(path: Path, name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -30,12 +31,21 @@ def _load_toy() -> ModuleType:
     return module
 
 
-_toy = _load_toy()
+_toy = _load(TOY, "mosaic_toy_pipeline")
+_trainer = _load(TRAINER, "mosaic_toy_trainer")
 
 
 @pytest.fixture
 def toy() -> Any:
     return _toy
+
+
+@pytest.fixture
+def trainer() -> Any:
+    """The module of a training step that writes down its calls; whole again at the end."""
+    _trainer.CALLS.clear()
+    _trainer.BROKEN.clear()
+    return _trainer
 
 
 @pytest.fixture

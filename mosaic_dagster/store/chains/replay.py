@@ -12,9 +12,6 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.base import is_classifier
-from sklearn.exceptions import NotFittedError
-from sklearn.preprocessing import LabelEncoder
 
 from mosaic_dagster.errors import ReplayError
 from mosaic_dagster.store.chains.averaging import (
@@ -188,7 +185,9 @@ def _transform(step: Step, parts: _Chain, load: Load, sources: Sources) -> None:
     try:
         for source in sources.tables:
             sources.transform(operators, source, step["step_idx"])
-    except NotFittedError as error:
+    except ValueError as error:
+        if not _is_unfitted(error):
+            raise
         msg = f"The chain's {_label(step)} needs an operator that was fitted: {error}"
         raise ReplayError(msg, _NOT_KEPT) from error
 
@@ -242,15 +241,26 @@ def _combined(models: Sequence[Any], weights: Sequence[float] | None, table: Any
 
 def _classifies(model: Any) -> bool:
     if hasattr(model, "__sklearn_tags__"):
+        # Whoever only asks the store what it holds does not wait for scikit-learn.
+        from sklearn.base import is_classifier
+
         return bool(is_classifier(model))
     return getattr(model, "_estimator_type", None) == "classifier"
+
+
+def _is_unfitted(error: ValueError) -> bool:
+    from sklearn.exceptions import NotFittedError
+
+    return isinstance(error, NotFittedError)
 
 
 def _inverted(operator: Any, values: Array) -> Array:
     if not hasattr(operator, "inverse_transform"):
         msg = f"{type(operator).__name__}, applied to y, has no inverse_transform."
         raise ReplayError(msg, "Save its step with the role that it has.")
-    # LabelEncoder alone among the transforms of y takes one dimension; the others take columns.
+    from sklearn.preprocessing import LabelEncoder
+
+    # It alone among the transforms of y takes one dimension; the others take columns.
     flat = values.ndim > 1 or isinstance(operator, LabelEncoder)
     return _flat(operator.inverse_transform(values if flat else values.reshape(-1, 1)))
 

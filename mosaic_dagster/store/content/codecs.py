@@ -49,6 +49,11 @@ def read_schema(path: Path) -> pl.Schema:
     return pl.Schema(pl.read_parquet_schema(path))
 
 
+def count_rows(path: Path) -> int:
+    """Count the rows of a Parquet file, without reading them."""
+    return int(pl.scan_parquet(path).select(pl.len()).collect().item())
+
+
 def read_notes(path: Path) -> dict[str, Any]:
     """Return the notes that :func:`encode_table` was given; empty when there were none."""
     text = pl.read_parquet_metadata(path).get(_NOTES_KEY)

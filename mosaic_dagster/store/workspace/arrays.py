@@ -27,6 +27,9 @@ def checked_arrays(given: Mapping[str, Any]) -> Arrays:
     StoreValueError
         Their lengths differ, or indices are not whole numbers.
     """
+    if not isinstance(given, Mapping):
+        msg = f"The arrays of a prediction are a {type(given).__name__}."
+        raise StoreTypeError(msg, f"Give a mapping with {', '.join(ARRAY_NAMES)}.")
     arrays = {name: _checked(name, value) for name, value in given.items() if value is not None}
     lengths = {name: len(array) for name, array in arrays.items()}
     if len(set(lengths.values())) > 1:
@@ -53,7 +56,7 @@ def _checked(name: str, value: Any) -> np.ndarray[Any, Any]:
     if name not in ARRAY_NAMES:
         msg = f"A prediction has no array {name!r}."
         raise StoreTypeError(msg, f"Use {', '.join(ARRAY_NAMES)}.")
-    array = np.asarray(value)
+    array = _array(name, value)
     if array.size == 0 and array.dtype.kind == "O":
         array = array.astype(np.float64)
     if array.dtype.kind not in "buif":
@@ -64,10 +67,24 @@ def _checked(name: str, value: Any) -> np.ndarray[Any, Any]:
         raise StoreValueError(msg, "Give an array with one value per sample.")
     if name != _INTEGERS:
         return array.astype(np.float64, copy=False)
-    if array.dtype.kind == "f" and not np.array_equal(array, np.trunc(array)):
-        msg = f"{name!r} holds numbers that are not whole."
-        raise StoreValueError(msg)
-    return array.astype(np.int64, copy=False)
+    with np.errstate(invalid="ignore"):
+        whole = array.astype(np.int64, copy=False)
+    # Fractions, nan and what is too large become other numbers.
+    kept = np.array_equal(whole.astype(array.dtype), array)
+    if not kept or (array.dtype.kind == "u" and (whole < 0).any()):
+        msg = f"{name!r} holds numbers that are not whole, or too large."
+        raise StoreValueError(msg, "Give the indices of the samples.")
+    return whole
+
+
+def _array(name: str, value: Any) -> np.ndarray[Any, Any]:
+    if isinstance(value, np.ma.MaskedArray):
+        return np.ma.filled(value.astype(np.float64), np.nan)
+    try:
+        return np.asarray(value)
+    except ValueError as error:
+        msg = f"The rows of {name!r} have different lengths: {error}."
+        raise StoreValueError(msg, "Give as many values in each row.") from error
 
 
 def _cell(column: Any) -> Any:

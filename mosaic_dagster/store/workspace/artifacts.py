@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterable
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -17,11 +18,13 @@ from mosaic_dagster.errors import (
 )
 from mosaic_dagster.hashing import digest_bytes, digest_file
 from mosaic_dagster.store.content.objects import StoredObject
+from mosaic_dagster.store.database.bulk import texts_as
 from mosaic_dagster.store.database.journal.kinds import CLAIM
 from mosaic_dagster.store.database.migrations import utc_now
 from mosaic_dagster.store.formats import EXTENSIONS, decode, encode
 from mosaic_dagster.store.workspace import collection, references
 from mosaic_dagster.store.workspace.frames import frame, record
+from mosaic_dagster.store.workspace.json_columns import text, text_or_none, whole
 from mosaic_dagster.store.workspace.opened import OpenWorkspace
 
 ID_PREFIX = "art_"
@@ -37,7 +40,7 @@ def save(
     StoreValueError
         The format is unknown or cannot hold the object; nothing was stored.
     """
-    workspace.check()
+    workspace.check_writable()
     encoded = encode(obj, format)
     return save_bytes(
         workspace, encoded.data, encoded.ext, operator_class, artifact_type, encoded.format
@@ -52,7 +55,16 @@ def save_bytes(
     artifact_type: str,
     format: str,
 ) -> str:
-    """Store bytes that are an encoded object already, and claim them."""
+    """Store bytes that are an encoded object already, and claim them.
+
+    Raises
+    ------
+    StoreTypeError
+        The class or the type is no text; nothing was stored.
+    """
+    workspace.check_writable()
+    text_or_none(operator_class, "operator_class")
+    text_or_none(artifact_type, "artifact_type")
     stored = _put(workspace, data, ext)
     identifier = ID_PREFIX + stored.digest
     now = time.time_ns() // 1000
@@ -69,7 +81,7 @@ def save_bytes(
 
 
 def load(workspace: OpenWorkspace, artifact_id: str) -> Any:
-    """Return the object of an artifact; the same one while it is remembered.
+    """Return the object of an artifact, made anew from its file.
 
     Raises
     ------
@@ -82,13 +94,33 @@ def load(workspace: OpenWorkspace, artifact_id: str) -> Any:
     UntrustedArtifactError
         Its format runs code, and the store does not allow that.
     """
-    workspace.check()
-    loaded = workspace.loaded.get(artifact_id)
-    if loaded is None:
-        row = row_of(workspace, artifact_id)
-        loaded = decode(bytes_of(workspace, row), row["format"], trusted=workspace.allow_pickle)
-        workspace.loaded.put(artifact_id, loaded)
+    return _decoded(workspace, row_of(workspace, artifact_id))
+
+
+def loader(workspace: OpenWorkspace, artifact_ids: Iterable[str]) -> Callable[[str], Any]:
+    """Return a function that loads these artifacts, each once while it is remembered.
+
+    The objects are shared by all callers, who must not change them. Otherwise as :func:`load`.
+    """
+    with workspace.reading() as con, texts_as(con, "wanted", artifact_ids):
+        query = "SELECT * FROM main.artifacts SEMI JOIN wanted ON artifact_id = value"
+        rows = {row["artifact_id"]: row for row in frame(con, query).to_dicts()}
+
+    def loaded(artifact_id: str) -> Any:
+        row = rows.get(artifact_id) or row_of(workspace, artifact_id)
+        # An identifier may have come to name other content since it was remembered.
+        key = (artifact_id, row["content_hash"])
+        found = workspace.loaded.get(key)
+        if found is None:
+            found = _decoded(workspace, row)
+            workspace.loaded.put(key, found)
+        return found
+
     return loaded
+
+
+def _decoded(workspace: OpenWorkspace, row: dict[str, Any]) -> Any:
+    return decode(bytes_of(workspace, row), row["format"], trusted=workspace.allow_pickle)
 
 
 def bytes_of(workspace: OpenWorkspace, row: dict[str, Any]) -> bytes:
@@ -157,9 +189,19 @@ def register(
         live chain names it.
     """
     relative = _checked_path(workspace, str(path), content_hash)
-    values = [artifact_id, relative, content_hash, operator_class, artifact_type, format,
-              size_bytes, utc_now()]  # fmt: skip
+    values = [
+        text(artifact_id, "artifact_id"),
+        relative,
+        content_hash,
+        text_or_none(operator_class, "operator_class"),
+        text_or_none(artifact_type, "artifact_type"),
+        text(format, "format"),
+        whole(size_bytes, "size_bytes"),
+        utc_now(),
+    ]
     with workspace.writing() as con:
+        # Again inside the lease: a collector may have taken the file since its bytes were read.
+        _existing(workspace, relative)
         query = "SELECT * FROM main.artifacts WHERE artifact_id = ?"
         known = record(con, query, [artifact_id])
         if known is not None:
@@ -175,7 +217,6 @@ def register(
             "open_claims) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 1, 1)",
             values,
         )
-    workspace.loaded.pop(artifact_id)
     return artifact_id
 
 
@@ -196,7 +237,6 @@ def release(workspace: OpenWorkspace, artifact_id: str) -> bool:
                 "UPDATE main.artifacts SET ref_count = 0, open_claims = 0 WHERE artifact_id = ?",
                 [artifact_id],
             )
-        workspace.loaded.pop(artifact_id)
         return collection.remove_unreferenced(workspace, [artifact_id]) > 0
 
 
@@ -222,13 +262,18 @@ def _checked_path(workspace: OpenWorkspace, path: str, content_hash: str) -> str
         msg = f"{path!r} does not lie inside {workspace.objects.root}."
         raise StoreValueError(msg, "Give a path relative to the artifacts.")
     file = workspace.objects.root / relative
-    if not file.resolve().is_relative_to(workspace.objects.root):
+    if not file.resolve().is_relative_to(workspace.objects.root.resolve()):
         msg = f"{path!r} leads out of {workspace.objects.root}."
         raise StoreValueError(msg, "Copy the file into the artifacts.")
-    if not file.is_file():
-        msg = f"There is no file {file}."
-        raise ObjectMissingError(msg, "Store the file first.")
-    if digest_file(file) != content_hash:
+    if digest_file(_existing(workspace, relative.as_posix())) != content_hash:
         msg = f"The content of {file} does not have the hash {content_hash}."
         raise StoreValueError(msg, "Give the sha256 of its bytes, 64 hex digits.")
     return relative.as_posix()
+
+
+def _existing(workspace: OpenWorkspace, relative: str) -> Path:
+    file: Path = workspace.objects.root / relative
+    if not file.is_file():
+        msg = f"There is no file {file}."
+        raise ObjectMissingError(msg, "Store the file first.")
+    return file

@@ -49,11 +49,11 @@ def best_predictions(
 def _values(found: dict[str, Any], prediction_id: str) -> pl.DataFrame:
     schema = {"y_true": pl.Float64, "y_pred": pl.Float64}
     columns = {name: found[name] for name in schema}
-    if any(values is not None and values.ndim != 1 for values in columns.values()):
+    if any(values is not None and values.size != len(values) for values in columns.values()):
         msg = f"Prediction {prediction_id!r} has several values per sample."
         raise StoreValueError(msg, "Read its arrays with get_prediction(..., load_arrays=True).")
     length = max((len(values) for values in columns.values() if values is not None), default=0)
-    filled = {n: [None] * length if v is None else v for n, v in columns.items()}
+    filled = {n: [None] * length if v is None else v.reshape(-1) for n, v in columns.items()}
     return pl.DataFrame(filled, schema=schema)
 
 

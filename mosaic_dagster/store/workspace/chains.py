@@ -13,7 +13,7 @@ from mosaic_dagster.store.chains import CheckedChain, artifact_ids, checked_chai
 from mosaic_dagster.store.database.migrations import utc_now
 from mosaic_dagster.store.workspace import pipelines, references
 from mosaic_dagster.store.workspace.frames import frame, record
-from mosaic_dagster.store.workspace.json_columns import to_json
+from mosaic_dagster.store.workspace.json_columns import text, text_or_none, to_json
 from mosaic_dagster.store.workspace.opened import OpenWorkspace
 
 _JSON = ("steps", "fold_artifacts", "shared_artifacts", "branch_path", "fold_weights")
@@ -34,6 +34,8 @@ def save(
         The pipeline or an artifact is not there.
     StateError
         The pipeline failed.
+    StoreTypeError
+        The class is no text, or a parameter is not JSON.
     """
     chain_id = str(uuid.uuid4())
     values = [
@@ -41,8 +43,8 @@ def save(
         pipeline_id,
         to_json(chain.steps, "steps"),
         chain.model_step_idx,
-        model_class,
-        preprocessings,
+        text(model_class, "model_class"),
+        text_or_none(preprocessings, "preprocessings"),
         chain.fold_strategy,
         to_json(chain.fold_artifacts, "fold_artifacts"),
         to_json(chain.shared_artifacts, "shared_artifacts"),
@@ -56,7 +58,8 @@ def save(
         ids = artifact_ids(chain.fold_artifacts, chain.shared_artifacts, chain.steps)
         references.take(con, ids)
         con.execute(f"INSERT INTO main.chains VALUES ({', '.join('?' * len(values))})", values)
-    workspace.alive.put(chain_id, True)
+        # Inside the lease: who deletes the chain comes later, and makes us forget it.
+        workspace.alive.put(chain_id, True)
     return chain_id
 
 
@@ -108,6 +111,8 @@ def ensure_known(workspace: OpenWorkspace, chain_id: str) -> None:
     UnknownIdError
         There is no such chain.
     """
-    if not workspace.alive.get(chain_id):
+    if workspace.alive.get(chain_id):
+        return
+    with workspace.reading():
         require(workspace, chain_id)
         workspace.alive.put(chain_id, True)

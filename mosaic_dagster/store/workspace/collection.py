@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
-from datetime import timedelta
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 
 import duckdb
 
@@ -68,20 +69,46 @@ def remove_unreferenced(workspace: OpenWorkspace, ids: Iterable[str] | None = No
         return 0
     with workspace.reading() as con:
         live = live_digests(con)
-        gone = [stored for stored in rows if stored.digest not in live]
-        return _remove(workspace, con, gone, None)
+        objects = {_object_at(path, digest) for digest, path in rows if digest not in live}
+        count = _remove(workspace, con, [stored for stored in objects if stored], None)
+        elsewhere = {path for digest, path in rows if _object_at(path, digest) is None}
+        return count + _remove_elsewhere(workspace, con, elsewhere)
 
 
-def _delete_rows(con: duckdb.DuckDBPyConnection, ids: Iterable[str] | None) -> list[StoredObject]:
+def _object_at(path: str, digest: str) -> StoredObject | None:
+    """Object at a path of the table; None for a file that someone gave another name."""
+    folder, _, name = path.rpartition("/")
+    stem, _, ext = name.partition(".")
+    return StoredObject(digest, ext, 0) if (folder, stem) == (digest[:2], digest) else None
+
+
+def _remove_elsewhere(
+    workspace: OpenWorkspace, con: duckdb.DuckDBPyConnection, paths: set[str]
+) -> int:
+    """Remove registered files that no row names any more; saves never lay one there."""
+    with texts_as(con, "elsewhere", paths):
+        rows = con.execute(
+            "SELECT value FROM elsewhere ANTI JOIN main.artifacts ON artifact_path = value"
+        ).fetchall()
+    count = 0
+    for (path,) in rows:
+        with suppress(FileNotFoundError):
+            (workspace.objects.root / path).unlink()
+            count += 1
+    return count
+
+
+def _delete_rows(
+    con: duckdb.DuckDBPyConnection, ids: Iterable[str] | None
+) -> list[tuple[str, str]]:
+    """Delete rows at count 0; the digests and paths that they had."""
     query = "DELETE FROM main.artifacts WHERE ref_count <= 0"
-    returning = " RETURNING content_hash, artifact_path, coalesce(size_bytes, 0)"
+    returning = " RETURNING content_hash, artifact_path"
     if ids is None:
-        rows = con.execute(query + returning).fetchall()
-    else:
-        with texts_as(con, "released", ids):
-            asked = " AND artifact_id IN (SELECT value FROM released)"
-            rows = con.execute(query + asked + returning).fetchall()
-    return list({StoredObject(sha, path.partition(".")[2], size) for sha, path, size in rows})
+        return con.execute(query + returning).fetchall()
+    with texts_as(con, "released", ids):
+        asked = " AND artifact_id IN (SELECT value FROM released)"
+        return con.execute(query + asked + returning).fetchall()
 
 
 def _drop_stale_claims(workspace: OpenWorkspace, seconds: float) -> None:
@@ -89,9 +116,11 @@ def _drop_stale_claims(workspace: OpenWorkspace, seconds: float) -> None:
     oldest = time.time() - seconds
     with workspace.writing() as con:
         rows = con.execute(
-            "SELECT artifact_id, artifact_path FROM main.artifacts WHERE open_claims > 0"
+            "SELECT artifact_id, artifact_path FROM main.artifacts "
+            "WHERE open_claims > 0 AND created_at <= ?",
+            [datetime.fromtimestamp(oldest, UTC).replace(tzinfo=None)],
         ).fetchall()
-        # Saving an object again renews its file, not its row.
+        # Saving an object again renews its file, not its row; registering one only its row.
         stale = [name for name, path in rows if not _younger(workspace, path, oldest)]
         with texts_as(con, "stale", stale):
             con.execute(

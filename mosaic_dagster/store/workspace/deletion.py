@@ -9,6 +9,7 @@ import duckdb
 from mosaic_dagster.store.database.bulk import first_row, texts_as
 from mosaic_dagster.store.database.migrations import utc_now
 from mosaic_dagster.store.workspace import collection, references
+from mosaic_dagster.store.workspace.json_columns import readable
 from mosaic_dagster.store.workspace.opened import OpenWorkspace
 
 
@@ -58,7 +59,7 @@ def fail_pipelines(
         con.execute(
             "UPDATE main.pipelines SET status = 'failed', completed_at = ?, error = ? "
             "WHERE pipeline_id IN (SELECT value FROM leaving)",
-            [utc_now(), error],
+            [utc_now(), readable(error)],
         )
 
 

@@ -9,9 +9,7 @@ import duckdb
 import polars as pl
 
 from mosaic_dagster.errors import StoreValueError
-from mosaic_dagster.store.workspace.json_columns import from_json
-
-NEWEST_FIRST = "ORDER BY created_at DESC, {key}"
+from mosaic_dagster.store.workspace.json_columns import from_json, whole
 
 
 def frame(con: duckdb.DuckDBPyConnection, query: str, params: Sequence[Any] = ()) -> pl.DataFrame:
@@ -43,13 +41,27 @@ def page(limit: int | None, offset: int | None) -> str:
     Raises
     ------
     StoreValueError
-        A number is negative.
+        A number is negative, or too large for the database.
+    StoreTypeError
+        It is no number.
     """
     parts = []
     for word, number in (("LIMIT", limit), ("OFFSET", offset)):
         if number is not None:
-            if number < 0:
-                msg = f"{word.lower()} is {number}."
-                raise StoreValueError(msg, "It cannot be negative.")
-            parts.append(f"{word} {int(number)}")
+            parts.append(f"{word} {count(number, word.lower())}")
     return " ".join(parts)
+
+
+def count(number: int, name: str) -> int:
+    """Whole number that is not negative, as SQL may hold it.
+
+    Raises
+    ------
+    StoreValueError, StoreTypeError
+        As :func:`page`.
+    """
+    checked = whole(number, name)
+    if checked is None or checked < 0:
+        msg = f"{name} is {number}."
+        raise StoreValueError(msg, "It cannot be negative.")
+    return checked

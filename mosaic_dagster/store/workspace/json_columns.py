@@ -1,10 +1,10 @@
-"""Values in and out of JSON columns: strict JSON, nothing turned into text unasked."""
+"""Values on their way into columns: strict JSON, text, whole numbers; nothing is guessed."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from datetime import date
 from enum import Enum
 from pathlib import PurePath
@@ -13,7 +13,17 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel
 
-from mosaic_dagster.errors import StoreTypeError
+from mosaic_dagster.errors import StoreTypeError, StoreValueError
+from mosaic_dagster.store.database.bulk import INTEGER, TEXT
+from mosaic_dagster.store.database.journal.kinds import COLUMNS
+
+_WIDE = {"duration_ms", "size_bytes", "seq"}
+"""Columns of 64 bits; other whole numbers have 32."""
+
+_REQUIRED = {
+    "artifact_id", "artifact_path", "content_hash", "dataset_name", "event", "fold_id", "job_id",
+    "metric", "model_class", "model_name", "partition", "pipeline_id", "step_type", "task_type",
+}  # fmt: skip
 
 
 def to_json(value: Any, name: str) -> str | None:
@@ -25,13 +35,19 @@ def to_json(value: Any, name: str) -> str | None:
     ------
     StoreTypeError
         A value in it has another type; says under which key.
+    StoreValueError
+        Two keys of a mapping have the same text, a text is not valid unicode, or the value
+        contains itself.
     """
     if value is None:
         return None
     try:
-        return json.dumps(value, allow_nan=False, separators=(",", ":"))
-    except (TypeError, ValueError):
-        return json.dumps(_plain(value, name), allow_nan=False, separators=(",", ":"))
+        plain = _plain(value, name)
+    except RecursionError as error:
+        msg = f"{name} is nested too deeply, or contains itself."
+        raise StoreValueError(msg, "Give a flatter value.") from error
+    written = json.dumps(plain, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+    return text(written, name)
 
 
 def from_json(text: str | None) -> Any:
@@ -40,11 +56,92 @@ def from_json(text: str | None) -> Any:
 
 
 def finite(value: Any) -> float | None:
-    """Float value of a score; None for what is missing or not finite."""
+    """Float value of a score; None for what is missing or not finite.
+
+    Raises
+    ------
+    StoreTypeError
+        The value is no number.
+    """
     if value is None:
         return None
-    number = float(value)
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError) as error:
+        msg = f"The score {value!r} is no number."
+        raise StoreTypeError(msg, "Give a float, or None where there is no score.") from error
     return number if math.isfinite(number) else None
+
+
+def text(value: Any, name: str) -> str:
+    """Return a text that the database can hold.
+
+    Raises
+    ------
+    StoreTypeError
+        The value is no text.
+    StoreValueError
+        The text is not valid unicode.
+    """
+    if not isinstance(value, str):
+        msg = f"{name} is {value!r}, which is no text."
+        raise StoreTypeError(msg, "Give a str.")
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        msg = f"{name} holds text that is not valid unicode: {value!r:.200}."
+        raise StoreValueError(msg, "Decode names of files with errors='replace'.") from error
+    return value
+
+
+def text_or_none(value: Any, name: str) -> str | None:
+    """As :func:`text`; None stays None."""
+    return None if value is None else text(value, name)
+
+
+def readable(message: str) -> str:
+    """Text of an error, with what is not valid unicode escaped: a failure is always recorded."""
+    return str(message).encode("utf-8", "backslashreplace").decode()
+
+
+def whole(value: Any, name: str, bits: int = 64) -> int | None:
+    """Return a whole number that fits its column; None stays None, a fraction is rounded.
+
+    Raises
+    ------
+    StoreTypeError
+        The value is no finite number.
+    StoreValueError
+        It is too large for the column.
+    """
+    if value is None:
+        return None
+    fits = isinstance(value, int | np.integer | float | np.floating)
+    if isinstance(value, bool) or not fits or not math.isfinite(value):
+        msg = f"{name} is {value!r}, which is no whole number."
+        raise StoreTypeError(msg, "Give an int.")
+    number = round(value)
+    if not -(2 ** (bits - 1)) <= number < 2 ** (bits - 1):
+        msg = f"{name} is {number}, which does not fit into {bits} bits."
+        raise StoreValueError(msg, "Give a smaller number.")
+    return int(number)
+
+
+def check_row(kind: str, values: Iterable[Any]) -> None:
+    """Check that the tables will take a row that is about to be journalled.
+
+    A row that they refuse later could not be told to its caller, and would stop every lease.
+
+    Raises
+    ------
+    StoreTypeError, StoreValueError
+        As :func:`text` and :func:`whole`.
+    """
+    for (name, column), value in zip(COLUMNS.get(kind, {}).items(), values, strict=False):
+        if column is TEXT and (value is not None or name in _REQUIRED):
+            text(value, name)
+        elif column is INTEGER:
+            whole(value, name, 64 if name in _WIDE else 32)
 
 
 def _plain(value: Any, where: str) -> Any:
@@ -55,13 +152,28 @@ def _plain(value: Any, where: str) -> Any:
         case float():
             return value if math.isfinite(value) else None
         case Mapping():
-            return {_key(k, where): _plain(v, f"{where}.{k}") for k, v in value.items()}
+            return _plain_mapping(value, where)
         case Set():
-            return sorted((_plain(v, where) for v in value), key=json.dumps)
-        case Sequence() if not isinstance(value, bytes | bytearray):
+            return _in_order([_plain(v, where) for v in value])
+        case Sequence() if not isinstance(value, bytes | bytearray | memoryview):
             return [_plain(v, f"{where}[{i}]") for i, v in enumerate(value)]
     msg = f"{where} is a {type(value).__name__}, which JSON cannot hold."
     raise StoreTypeError(msg, "Use text, numbers, booleans, lists or mappings.")
+
+
+def _plain_mapping(value: Mapping[Any, Any], where: str) -> dict[str, Any]:
+    plain = {_key(k, where): _plain(v, f"{where}.{k}") for k, v in value.items()}
+    if len(plain) < len(value):
+        msg = f"Two keys of {where} have the same text: {', '.join(map(repr, value))}."
+        raise StoreValueError(msg, "JSON has text keys only; give them different texts.")
+    return plain
+
+
+def _in_order(values: list[Any]) -> list[Any]:
+    try:
+        return sorted(values)
+    except TypeError:
+        return sorted(values, key=json.dumps)
 
 
 def _unwrapped(value: Any) -> Any:
@@ -69,6 +181,10 @@ def _unwrapped(value: Any) -> Any:
     match value:
         case Enum():
             return _unwrapped(value.value)
+        case np.datetime64():
+            return None if np.isnat(value) else value.astype("datetime64[us]").item().isoformat()
+        case np.ndarray() if value.dtype.kind == "M":
+            return list(value)
         case np.generic() | np.ndarray():
             return value.tolist()
         case BaseModel():
@@ -84,7 +200,7 @@ def _key(key: Any, where: str) -> str:
     plain = _plain(key, where)
     if isinstance(plain, str):
         return plain
-    if isinstance(plain, int) and not isinstance(plain, bool):
-        return str(plain)
-    msg = f"{where} has the key {key!r}, which is neither text nor a whole number."
-    raise StoreTypeError(msg)
+    if plain is None or isinstance(plain, bool | int | float):
+        return json.dumps(plain)
+    msg = f"{where} has the key {key!r}, which is neither text nor a number."
+    raise StoreTypeError(msg, "Use text for keys.")

@@ -8,11 +8,11 @@ from typing import Any
 
 import polars as pl
 
-from mosaic_dagster.errors import StoreValueError
+from mosaic_dagster.errors import StoreTypeError, StoreValueError
 from mosaic_dagster.store.database.journal.kinds import LOG
 from mosaic_dagster.store.workspace import pipelines
 from mosaic_dagster.store.workspace.frames import frame
-from mosaic_dagster.store.workspace.json_columns import to_json
+from mosaic_dagster.store.workspace.json_columns import text, text_or_none, to_json, whole
 from mosaic_dagster.store.workspace.opened import OpenWorkspace
 
 LEVELS = ("debug", "info", "warning", "error")
@@ -38,19 +38,25 @@ def log_step(
     StateError
         The pipeline failed.
     StoreValueError
-        The level is not known.
+        The level is not known, or a number is too large.
+    StoreTypeError
+        A value has another type than its column.
     """
     if level not in LEVELS:
         msg = f"The level is {level!r}."
         raise StoreValueError(msg, f"Use one of {', '.join(LEVELS)}.")
+    step = whole(step_idx, "step_idx", 32)
+    if step is None:
+        msg = "step_idx is None."
+        raise StoreTypeError(msg, "Give the index of the step.")
     values = [
         str(uuid.uuid4()),
         pipeline_id,
-        int(step_idx),
-        operator_class,
-        event,
-        None if duration_ms is None else int(duration_ms),
-        message,
+        step,
+        text_or_none(operator_class, "operator_class"),
+        text(event, "event"),
+        whole(duration_ms, "duration_ms"),
+        text_or_none(message, "message"),
         to_json(details, "details"),
         level,
         time.time_ns() // 1000,

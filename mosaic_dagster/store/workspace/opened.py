@@ -14,6 +14,7 @@ from mosaic_dagster.errors import StoreClosedError, StoreError, StoreLockedError
 from mosaic_dagster.store.content.objects import ContentStore
 from mosaic_dagster.store.database.connection import Database
 from mosaic_dagster.store.database.journal.records import Record
+from mosaic_dagster.store.workspace.json_columns import check_row
 from mosaic_dagster.store.workspace.recent import Recent
 
 Access = Literal["shared", "exclusive"]
@@ -121,8 +122,15 @@ class OpenWorkspace:
             yield
 
     def append(self, kind: str, values: list[Any], arrays: dict[str, Any] | None = None) -> None:
-        """Make one row durable; it is in the tables from the next lease on."""
+        """Make one row durable; it is in the tables from the next lease on.
+
+        Raises
+        ------
+        StoreTypeError, StoreValueError
+            The tables would refuse the row; it was not written.
+        """
         self.check()
+        check_row(kind, values)
         self.database.append(Record(kind, values, arrays or {}))
 
     def compact(self) -> None:
@@ -135,6 +143,19 @@ class OpenWorkspace:
         """Take nothing for alive or loaded that may have been deleted just now."""
         self.alive.clear()
         self.loaded.clear()
+
+    def check_writable(self) -> None:
+        """As :meth:`check`; also refuse a store that may only read.
+
+        Raises
+        ------
+        StoreError
+            The store was opened with ``read_only``.
+        """
+        self.check()
+        if self.read_only:
+            msg = f"{self.path} was opened read-only."
+            raise StoreError(msg, "Open it without read_only to change it.")
 
     def check(self) -> None:
         """Refuse work after close or in a forked child.

@@ -13,7 +13,7 @@ from mosaic_dagster.store.database.bulk import first_row
 from mosaic_dagster.store.database.migrations import utc_now
 from mosaic_dagster.store.workspace import deletion, runs
 from mosaic_dagster.store.workspace.frames import frame, record
-from mosaic_dagster.store.workspace.json_columns import finite, to_json
+from mosaic_dagster.store.workspace.json_columns import finite, text, text_or_none, to_json, whole
 from mosaic_dagster.store.workspace.opened import OpenWorkspace
 
 _JSON = ("expanded_config", "generator_choices")
@@ -36,16 +36,18 @@ def begin(
         There is no such run.
     StateError
         The run has ended.
+    StoreTypeError
+        A name is no text, or something in the configuration is not JSON.
     """
     pipeline_id = str(uuid.uuid4())
     values = [
         pipeline_id,
         run_id,
-        name,
+        text(name, "name"),
         to_json(expanded_config, "expanded_config"),
         to_json(generator_choices, "generator_choices"),
-        dataset_name,
-        dataset_hash,
+        text(dataset_name, "dataset_name"),
+        text_or_none(dataset_hash, "dataset_hash"),
         utc_now(),
     ]
     with workspace.writing() as con:
@@ -74,7 +76,8 @@ def complete(
     duration_ms: int | None,
 ) -> None:
     """End a pipeline as completed; a second time changes nothing."""
-    figures = [finite(best_val), finite(best_test), metric, duration_ms]
+    figures = [finite(best_val), finite(best_test), text_or_none(metric, "metric"),
+               whole(duration_ms, "duration_ms")]  # fmt: skip
     with workspace.writing() as con:
         status = status_of(con, pipeline_id)
         if status == "failed":
@@ -157,4 +160,5 @@ def ensure_open(workspace: OpenWorkspace, pipeline_id: str) -> None:
         return
     with workspace.reading() as con:
         check_open(con, pipeline_id)
-    workspace.alive.put(pipeline_id, True)
+        # Inside the lease: who fails the pipeline comes later, and makes us forget it.
+        workspace.alive.put(pipeline_id, True)

@@ -21,7 +21,7 @@ from mosaic_dagster.store.database.journal.kinds import (
 from mosaic_dagster.store.database.journal.records import LARGEST
 from mosaic_dagster.store.workspace import chains, pipelines
 from mosaic_dagster.store.workspace.arrays import Arrays, checked_arrays
-from mosaic_dagster.store.workspace.json_columns import finite, to_json
+from mosaic_dagster.store.workspace.json_columns import check_row, finite, text, to_json
 from mosaic_dagster.store.workspace.opened import OpenWorkspace
 
 PARTITIONS = ("train", "val", "test")
@@ -57,22 +57,22 @@ def save(workspace: OpenWorkspace, given: Mapping[str, Any]) -> str:
     StoreTypeError
         Something is not JSON, or an array is not numeric.
     """
-    values, arrays = _row(given)
-    if given.get("prediction_id") is not None or _size(arrays) > LARGEST // 2:
+    values, arrays = checked_row(given)
+    if given.get("prediction_id") is not None or _size(arrays) > LARGEST:
         return _save_together(workspace, [(values, arrays)])[0]
     pipelines.ensure_open(workspace, values[1])
     if values[2] is not None:
         chains.ensure_known(workspace, values[2])
     workspace.append(PREDICTION, values, arrays)
     if not arrays:
-        workspace.alive.put(values[0], True)
+        workspace.alive.put(_without_arrays(values[0]), True)
     return str(values[0])
 
 
 def save_many(workspace: OpenWorkspace, rows: Iterable[Mapping[str, Any]]) -> list[str]:
     """Save many predictions in one transaction: all or none; their identifiers in order."""
-    checked = [_row(row) for row in rows]
-    return _save_together(workspace, checked) if checked else []
+    checked = [checked_row(row) for row in rows]
+    return _save_together(workspace, checked)
 
 
 def save_arrays(workspace: OpenWorkspace, prediction_id: str, arrays: Arrays) -> None:
@@ -88,7 +88,10 @@ def save_arrays(workspace: OpenWorkspace, prediction_id: str, arrays: Arrays) ->
         An array is not numeric.
     """
     checked = checked_arrays(arrays)
-    if workspace.alive.pop(prediction_id) and _size(checked) <= LARGEST // 2:
+    if not checked:
+        msg = f"No array is given for prediction {prediction_id!r}."
+        raise StoreValueError(msg, "Give y_true and y_pred.")
+    if workspace.alive.pop(_without_arrays(prediction_id)) and _size(checked) <= LARGEST:
         workspace.append(ARRAYS, [prediction_id], checked)
         return
     with workspace.writing() as con:
@@ -101,12 +104,18 @@ def save_arrays(workspace: OpenWorkspace, prediction_id: str, arrays: Arrays) ->
         insert_arrays(con, [(prediction_id, checked)])
 
 
-def _row(given: Mapping[str, Any]) -> tuple[list[Any], Arrays]:
-    """Values of a prediction in the order of its columns, and its arrays."""
+def checked_row(given: Mapping[str, Any]) -> tuple[list[Any], Arrays]:
+    """Values of a prediction in the order of its columns, and its arrays.
+
+    Raises
+    ------
+    StoreValueError, StoreTypeError
+        A value is not one that its column takes.
+    """
     if not given.keys() <= _KNOWN:
-        unknown = sorted(given.keys() - _KNOWN)
-        msg = f"A prediction has no {', '.join(unknown)}."
-        raise TypeError(msg)
+        unknown = sorted(given.keys() - _KNOWN, key=str)
+        msg = f"A prediction has no {', '.join(map(str, unknown))}."
+        raise StoreTypeError(msg, f"Use {', '.join(_REQUIRED + _OPTIONAL)}.")
     for name in _REQUIRED:
         if not isinstance(given.get(name), str):
             msg = f"The {name} of a prediction is {given.get(name)!r}."
@@ -114,8 +123,9 @@ def _row(given: Mapping[str, Any]) -> tuple[list[Any], Arrays]:
     _one_of("partition", given["partition"], PARTITIONS)
     _one_of("task_type", given["task_type"], TASK_TYPES)
     arrays = given.get("arrays")
+    prediction_id = given.get("prediction_id")
     values = [
-        given.get("prediction_id") or str(uuid.uuid4()),
+        str(uuid.uuid4()) if prediction_id is None else text(prediction_id, "prediction_id"),
         given["pipeline_id"],
         given.get("chain_id"),
         given["dataset_name"],
@@ -132,14 +142,15 @@ def _row(given: Mapping[str, Any]) -> tuple[list[Any], Arrays]:
         _whole(given, "n_features"),
         to_json(given.get("scores"), "scores"),
         to_json(given.get("best_params"), "best_params"),
-        given.get("preprocessings") or "",
+        "" if given.get("preprocessings") is None else given["preprocessings"],
         _whole(given, "branch_id"),
         given.get("branch_name"),
         _whole(given, "exclusion_count") or 0,
         finite(given.get("exclusion_rate")) or 0.0,
         time.time_ns() // 1000,
     ]
-    return values, checked_arrays(arrays) if arrays else {}
+    check_row(PREDICTION, values)
+    return values, {} if arrays is None else checked_arrays(arrays)
 
 
 def _save_together(workspace: OpenWorkspace, rows: list[tuple[list[Any], Arrays]]) -> list[str]:
@@ -153,7 +164,8 @@ def _save_together(workspace: OpenWorkspace, rows: list[tuple[list[Any], Arrays]
             pipelines.check_open(con, pipeline_id)
         _check_chains(con, [values[2] for values, _ in rows if values[2] is not None])
         _check_new(con, ids)
-        insert_predictions(con, [values for values, _ in rows])
+        if rows:
+            insert_predictions(con, [values for values, _ in rows])
         with_arrays = [(str(values[0]), arrays) for values, arrays in rows if arrays]
         if with_arrays:
             insert_arrays(con, with_arrays)
@@ -199,6 +211,11 @@ def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
     if value not in allowed:
         msg = f"The {name} of a prediction is {value!r}."
         raise StoreValueError(msg, f"Use one of {', '.join(allowed)}.")
+
+
+def _without_arrays(prediction_id: str) -> tuple[str, str]:
+    """What a prediction without arrays is remembered as; no parent has such a name."""
+    return PREDICTION, prediction_id
 
 
 def _size(arrays: Arrays) -> int:

@@ -6,9 +6,11 @@ from typing import Any
 
 import polars as pl
 
+from mosaic_dagster.errors import StoreTypeError
 from mosaic_dagster.store.database.journal.kinds import ARRAY_NAMES, COLUMNS, PREDICTION
 from mosaic_dagster.store.workspace import arrays
 from mosaic_dagster.store.workspace.frames import frame, page, record
+from mosaic_dagster.store.workspace.json_columns import text, whole
 from mosaic_dagster.store.workspace.opened import OpenWorkspace
 
 PREDICTION_COLUMNS = tuple(COLUMNS[PREDICTION])
@@ -43,14 +45,14 @@ def query(
 
     Raises
     ------
-    TypeError
-        A filter has an unknown name.
+    StoreTypeError
+        A filter has an unknown name, or a value of another type than its column.
     """
     unknown = sorted(filters.keys() - {*FILTERS})
     if unknown:
-        msg = f"There is no filter {', '.join(unknown)}; use {', '.join(FILTERS)}."
-        raise TypeError(msg)
-    given = {name: value for name, value in filters.items() if value is not None}
+        msg = f"There is no filter {', '.join(unknown)}."
+        raise StoreTypeError(msg, f"Use {', '.join(FILTERS)}.")
+    given = {name: _checked(name, value) for name, value in filters.items() if value is not None}
     conditions = [_condition(name, value) for name, value in given.items()]
     statement = f"""
         SELECT * FROM main.predictions WHERE {" AND ".join(conditions) or "true"}
@@ -58,6 +60,10 @@ def query(
     """
     with workspace.reading() as con:
         return frame(con, statement, list(given.values()))
+
+
+def _checked(name: str, value: Any) -> Any:
+    return whole(value, name) if name == "branch_id" else text(value, name)
 
 
 def _condition(name: str, value: Any) -> str:

@@ -10,7 +10,8 @@ import polars as pl
 
 from mosaic_dagster.errors import StoreValueError
 from mosaic_dagster.store.chains import ranking_ascending
-from mosaic_dagster.store.workspace.frames import frame
+from mosaic_dagster.store.workspace.frames import count, frame
+from mosaic_dagster.store.workspace.json_columns import text
 from mosaic_dagster.store.workspace.opened import OpenWorkspace
 
 SCORES = ("val_score", "test_score", "train_score")
@@ -18,6 +19,9 @@ GROUPS = (
     "dataset_name", "model_name", "model_class", "fold_id", "task_type", "metric",
     "preprocessings", "branch_id", "branch_name", "chain_id", "pipeline_id", "run_id", "partition",
 )  # fmt: skip
+
+_BOUNDED = 1000
+# Above it, bounds cost more than sorting.
 
 
 def top(
@@ -38,11 +42,14 @@ def top(
     StoreValueError
         The metric is no score column, a group is not one of the columns, *n* is negative, or the
         direction is not known and not given.
+    StoreTypeError
+        *n* is no number, or a name is no text.
     """
     groups = [group_by] if isinstance(group_by, str) else list(group_by or ())
-    _check(n, metric, groups)
+    n = count(n, "n")
+    _check(metric, groups)
     candidates = {"partition": partition, "dataset_name": dataset_name}
-    given = {name: value for name, value in candidates.items() if value is not None}
+    given = {k: text(v, k) for k, v in candidates.items() if v is not None}
     where = " AND ".join(f'p."{name}" = ?' for name in given) or "true"
     params = list(given.values())
     with workspace.reading() as con:
@@ -62,25 +69,54 @@ def _ranked(
 ) -> pl.DataFrame:
     """Rank by row number first, and fetch all columns for the few that are left."""
     direction = "ASC" if ascending else "DESC"
-    order = f"p.{metric} {direction} NULLS LAST, p.created_at, p.prediction_id"
-    columns = [f'{"r" if name == "run_id" else "p"}."{name}"' for name in groups]
-    joined = "LEFT JOIN main.pipelines r USING (pipeline_id)" if "run_id" in groups else ""
-    within = f"PARTITION BY {', '.join(columns)} " if groups else ""
+    keys = "".join(f"g{i}, " for i in range(len(groups)))
+    bounded = 0 < n <= _BOUNDED
+    candidates = _bounded(n, ascending, len(groups)) if bounded else "SELECT * FROM entered"
+    within = f"PARTITION BY {keys[:-2]} " if groups else ""
+    order = f"score {direction} NULLS LAST, p.created_at, p.prediction_id"
     by_group = "".join(f"g{i} NULLS FIRST, " for i in range(len(groups)))
-    aliases = "".join(f", {column} AS g{i}" for i, column in enumerate(columns))
     return frame(
         con,
         f"""
-        WITH ranked AS (
-            SELECT p.rowid AS at, row_number() OVER ({within}ORDER BY {order}) AS place{aliases}
-            FROM main.predictions p {joined} WHERE {where}
-            QUALIFY place <= {int(n)}
+        WITH entered AS NOT MATERIALIZED ({_entered(metric, groups, where)}),
+        candidate AS ({candidates}),
+        ranked AS (
+            SELECT spot, {keys}row_number() OVER ({within}ORDER BY {order}) AS place
+            FROM candidate JOIN main.predictions p ON p.rowid = spot
+            QUALIFY place <= {n}
         )
-        SELECT p.* FROM main.predictions p JOIN ranked ON p.rowid = ranked.at
+        SELECT p.* FROM main.predictions p JOIN ranked ON p.rowid = ranked.spot
         ORDER BY {by_group}place
         """,
         params,
     )
+
+
+def _entered(metric: str, groups: list[str], where: str) -> str:
+    """SQL of the rows that take part, with what ranks and groups them."""
+    columns = [f'{"r" if name == "run_id" else "p"}."{name}"' for name in groups]
+    aliases = "".join(f", {column} AS g{i}" for i, column in enumerate(columns))
+    joined = "LEFT JOIN main.pipelines r USING (pipeline_id)" if "run_id" in groups else ""
+    return f"""
+        SELECT p.rowid AS spot, p.{metric} AS score{aliases}
+        FROM main.predictions p {joined} WHERE {where}
+    """
+
+
+def _bounded(n: int, ascending: bool, groups: int) -> str:
+    """SQL of the rows that are no worse than the *n*-th best score of their group.
+
+    Sorting them is cheap, sorting all is not. A group with fewer scores than *n* has no bound.
+    """
+    best, no_worse = ("min", "<=") if ascending else ("max", ">=")
+    keys = "".join(f"g{i}, " for i in range(groups))
+    same = " AND ".join(f"e.g{i} IS NOT DISTINCT FROM b.g{i}" for i in range(groups)) or "true"
+    return f"""
+        SELECT e.* FROM entered e JOIN (
+            SELECT {keys}CASE WHEN count(score) >= {n} THEN {best}(score, {n})[{n}] END AS worst
+            FROM entered GROUP BY ALL
+        ) b ON {same} WHERE b.worst IS NULL OR e.score {no_worse} b.worst
+    """
 
 
 def _direction(con: duckdb.DuckDBPyConnection, where: str, params: list[Any]) -> bool:
@@ -90,10 +126,7 @@ def _direction(con: duckdb.DuckDBPyConnection, where: str, params: list[Any]) ->
     return ranking_ascending(metric for (metric,) in rows) if rows else True
 
 
-def _check(n: int, metric: str, groups: list[str]) -> None:
-    if n < 0:
-        msg = f"n is {n}."
-        raise StoreValueError(msg, "It cannot be negative.")
+def _check(metric: str, groups: list[str]) -> None:
     if metric not in SCORES:
         msg = f"{metric!r} is no score column."
         raise StoreValueError(msg, f"Use one of {', '.join(SCORES)}.")

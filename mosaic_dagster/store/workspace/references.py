@@ -68,15 +68,22 @@ def give_back(con: duckdb.DuckDBPyConnection) -> list[str]:
 
 
 def wrong(con: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
-    """Artifacts whose count is not what the chains and the open claims make it."""
+    """Artifacts whose count is not what the chains and the open claims make it.
+
+    One that a chain names and that has no row counts as None.
+    """
     counted = _counted(con.execute(f"SELECT {_OF_CHAIN} FROM main.chains").fetchall())
     rows = con.execute(
         "SELECT artifact_id, ref_count, open_claims FROM main.artifacts ORDER BY artifact_id"
     ).fetchall()
-    return [
+    found = [
         {"artifact_id": name, "ref_count": count, "expected": counted[name] + claims}
         for name, count, claims in rows
         if count != counted[name] + claims
+    ]
+    lost = sorted(counted.keys() - {name for name, _, _ in rows})
+    return found + [
+        {"artifact_id": name, "ref_count": None, "expected": counted[name]} for name in lost
     ]
 
 

@@ -14,7 +14,7 @@ from mosaic_dagster.store.database.bulk import first_row
 from mosaic_dagster.store.database.migrations import utc_now
 from mosaic_dagster.store.workspace import deletion
 from mosaic_dagster.store.workspace.frames import frame, page, record
-from mosaic_dagster.store.workspace.json_columns import to_json
+from mosaic_dagster.store.workspace.json_columns import readable, text, to_json
 from mosaic_dagster.store.workspace.opened import OpenWorkspace
 
 _JSON = ("config", "datasets", "summary")
@@ -30,14 +30,15 @@ def begin(
     StoreValueError
         A dataset has no name.
     StoreTypeError
-        Something in the configuration or the datasets is not JSON.
+        The name is no text, or something in the configuration or the datasets is not JSON.
     """
-    listed = [dict(dataset) for dataset in datasets or ()]
-    if not all(isinstance(dataset.get("name"), str) for dataset in listed):
+    listed: list[Any] = list(datasets or ())
+    if not all(isinstance(d, Mapping) and isinstance(d.get("name"), str) for d in listed):
         msg = f"Run {name!r} has a dataset without a name."
         raise StoreValueError(msg, "Give each dataset as a mapping with at least 'name'.")
     run_id = str(uuid.uuid4())
-    values = [run_id, name, to_json(config, "config"), to_json(listed, "datasets"), utc_now()]
+    values = [run_id, text(name, "name"), to_json(config, "config"), to_json(listed, "datasets"),
+              utc_now()]  # fmt: skip
     with workspace.writing() as con:
         con.execute(
             "INSERT INTO main.runs (run_id, name, config, datasets, created_at) "
@@ -49,13 +50,13 @@ def begin(
 
 def complete(workspace: OpenWorkspace, run_id: str, summary: Any) -> None:
     """End a run as completed; a second time changes nothing."""
-    text = to_json(summary, "summary")
+    figures = to_json(summary, "summary")
     with workspace.writing() as con:
         if _ends(con, run_id, "completed"):
             con.execute(
                 "UPDATE main.runs SET status = 'completed', completed_at = ?, summary = ? "
                 "WHERE run_id = ?",
-                [utc_now(), text, run_id],
+                [utc_now(), figures, run_id],
             )
 
 
@@ -66,7 +67,7 @@ def fail(workspace: OpenWorkspace, run_id: str, error: str) -> None:
             return
         con.execute(
             "UPDATE main.runs SET status = 'failed', completed_at = ?, error = ? WHERE run_id = ?",
-            [utc_now(), error, run_id],
+            [utc_now(), readable(error), run_id],
         )
         running = con.execute(
             "SELECT pipeline_id FROM main.pipelines WHERE run_id = ? AND status = 'running'",

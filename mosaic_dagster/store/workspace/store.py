@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
@@ -37,6 +36,7 @@ from mosaic_dagster.store.workspace.opened import Access, OpenWorkspace
 
 Frame = pl.DataFrame
 Array = np.ndarray[Any, Any]
+Record = dict[str, Any]
 
 
 class WorkspaceStore:
@@ -86,12 +86,7 @@ class WorkspaceStore:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         self.close()
 
     def __del__(self) -> None:
@@ -99,13 +94,15 @@ class WorkspaceStore:
         with suppress(AttributeError):
             self._open.abandon()
 
-    def __repr__(self) -> str:
-        return f"WorkspaceStore({str(self.workspace_path)!r})"
-
     @property
     def workspace_path(self) -> Path:
         """Folder of the workspace, absolute."""
         return self._open.path
+
+    @property
+    def allow_pickle(self) -> bool:
+        """Whether objects may be loaded from formats that run code."""
+        return self._open.allow_pickle
 
     @property
     def objects(self) -> ContentStore:
@@ -134,7 +131,7 @@ class WorkspaceStore:
         """End a run as failed, and its running pipelines with it as by :meth:`fail_pipeline`."""
         runs.fail(self._open, run_id, error)
 
-    def get_run(self, run_id: str) -> dict[str, Any] | None:
+    def get_run(self, run_id: str) -> Record | None:
         """Every column of a run, JSON decoded."""
         return runs.get(self._open, run_id)
 
@@ -174,7 +171,7 @@ class WorkspaceStore:
         """End a pipeline as failed and take back its chains, predictions and logs."""
         pipelines.fail(self._open, pipeline_id, error, keep_logs)
 
-    def get_pipeline(self, pipeline_id: str) -> dict[str, Any] | None:
+    def get_pipeline(self, pipeline_id: str) -> Record | None:
         """Every column of a pipeline, JSON decoded."""
         return pipelines.get(self._open, pipeline_id)
 
@@ -210,7 +207,7 @@ class WorkspaceStore:
         )  # fmt: skip
         return chains.save(self._open, pipeline_id, checked, model_class, preprocessings)
 
-    def get_chain(self, chain_id: str) -> dict[str, Any] | None:
+    def get_chain(self, chain_id: str) -> Record | None:
         """Every column of a chain, JSON decoded."""
         return chains.get(self._open, chain_id)
 
@@ -320,9 +317,7 @@ class WorkspaceStore:
                  "sample_indices": sample_indices, "weights": weights}  # fmt: skip
         predictions.save_arrays(self._open, prediction_id, given)
 
-    def get_prediction(
-        self, prediction_id: str, load_arrays: bool = False
-    ) -> dict[str, Any] | None:
+    def get_prediction(self, prediction_id: str, load_arrays: bool = False) -> Record | None:
         """Every column of a prediction, JSON decoded, and its arrays in their shapes or None."""
         return queries.get(self._open, prediction_id, load_arrays)
 

@@ -32,7 +32,10 @@ def verify(workspace: OpenWorkspace, hashes: bool, repair: bool) -> dict[str, li
         raise StoreError(msg, "Open it without read_only to repair it.")
     with workspace.session():
         with workspace.reading() as con:
-            found = _findings(workspace, con, hashes)
+            named = con.execute(
+                "SELECT DISTINCT artifact_path, content_hash FROM main.artifacts ORDER BY ALL"
+            ).fetchall()
+            found = _findings(workspace, con, [path for path, _ in named])
         if repair:
             with workspace.writing() as con:
                 # A parent that goes makes its children dangle.
@@ -40,32 +43,29 @@ def verify(workspace: OpenWorkspace, hashes: bool, repair: bool) -> dict[str, li
                     continue
                 references.correct(con)
             workspace.forget()
+    if hashes:
+        # Reading every file takes long, so others may have the database meanwhile.
+        corrupt = [path for path, digest in named if _is_altered(workspace, path, digest)]
+        found["corrupt_files"] = list(dict.fromkeys(corrupt))
     return found
 
 
 def _findings(
-    workspace: OpenWorkspace, con: duckdb.DuckDBPyConnection, hashes: bool
+    workspace: OpenWorkspace, con: duckdb.DuckDBPyConnection, paths: list[str]
 ) -> dict[str, list[Any]]:
-    rows = con.execute(
-        "SELECT artifact_path, content_hash FROM main.artifacts ORDER BY artifact_path"
-    ).fetchall()
-    named = dict(rows)
-    missing = [path for path in named if not (workspace.objects.root / path).is_file()]
+    missing = [
+        path for path in dict.fromkeys(paths) if not (workspace.objects.root / path).is_file()
+    ]
     live = live_digests(con)
     orphans = [
         f"{stored.digest[:2]}/{stored.digest}.{stored.ext}"
         for stored in workspace.objects.all()
         if stored.digest not in live
     ]
-    corrupt = [
-        path
-        for path, digest in named.items()
-        if hashes and path not in missing and _digest(workspace, path) != digest
-    ]
     return {
         "missing_files": missing,
         "orphan_files": orphans,
-        "corrupt_files": corrupt,
+        "corrupt_files": [],
         "wrong_ref_counts": references.wrong(con),
         "dangling_rows": _dangling(con),
         "predictions_without_arrays": _without_arrays(con),
@@ -73,8 +73,14 @@ def _findings(
     }
 
 
-def _digest(workspace: OpenWorkspace, path: str) -> str:
-    return digest_file(workspace.objects.root / path)
+def _is_altered(workspace: OpenWorkspace, path: str, digest: str) -> bool:
+    try:
+        return digest_file(workspace.objects.root / path) != digest
+    except FileNotFoundError:
+        return False
+    except OSError:
+        # A file that cannot be read is of no more use than one with other bytes.
+        return True
 
 
 def _without_arrays(con: duckdb.DuckDBPyConnection) -> list[str]:

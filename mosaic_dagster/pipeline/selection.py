@@ -1,0 +1,62 @@
+"""What a run is asked for, and the streams in which it gives it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from mosaic_dagster.pipeline.binding import BoundPipeline
+from mosaic_dagster.pipeline.compute import Chunk
+from mosaic_dagster.pipeline.report import StepReport
+from mosaic_dagster.store import RunRow
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What a run is asked for; None means everything.
+
+    Attributes
+    ----------
+    steps
+        Per pipeline name, the steps that this run makes.
+    keys
+        Entries of partitioned steps.
+    tracks
+        Whether the run makes tracks.
+    forced
+        Per pipeline name, steps that are made even when they are up to date.
+    overwrite
+        Whether the option of this name counts; it is about making, not about what is there.
+    """
+
+    steps: Mapping[str, Collection[str]] | None = None
+    keys: Collection[str] | None = None
+    tracks: bool = True
+    forced: Mapping[str, Collection[str]] = field(default_factory=dict)
+    overwrite: bool = True
+
+    def forced_steps(self, bound: BoundPipeline) -> set[str]:
+        """Steps of a pipeline that are made even when they are up to date."""
+        overwritten = {name for name, step in bound.steps.items() if step.options.overwrite}
+        return {*self.forced.get(bound.name, ()), *(overwritten if self.overwrite else ())}
+
+
+@dataclass
+class StepStream:
+    """A step's chunks, still to be drawn, and the report that fills while they are.
+
+    Attributes
+    ----------
+    derived
+        Whether it shows a part of a result that another stream of the step records.
+    """
+
+    pipeline: str
+    step: str
+    chunks: Iterator[Chunk]
+    report: StepReport
+    total: int
+    starts: RunRow | None = None
+    derived: bool = False
+    begun: float = field(default_factory=time.monotonic)
