@@ -4,8 +4,9 @@ Sixteen *Drosophila* larvae in two dishes, filmed at 16 frames per second, with 
 along the body from head to tail (``recordings/larvae/SOURCE.md``).
 """
 
+from assets.larva_models import train_speed_models
 from assets.larva_pictures import draw_pictures
-from mosaic_dagster import CallbackStep, FeatureStep, Pipeline, Study
+from mosaic_dagster import CallbackStep, FeatureStep, Pipeline, Study, TrainingStep
 from mosaic_dagster.dataset import DatasetDeclaration, SourceRule
 from mosaic_dagster.features import StepRef
 
@@ -45,6 +46,7 @@ CRAWLING = (
                       "k": N_CLUSTERS}, ["components"]))
     .add(FeatureStep("summary", "cluster-summary", {"cluster_col": "cluster"}, ["clusters"]))
     .add(CallbackStep("pictures", draw_pictures, ["tracks", "clusters"]))
+    .add(TrainingStep("speed_models", train_speed_models, ["kinematics", "posture"]))
 )  # fmt: skip
 
 LARVAE = Study(DATASET, [CRAWLING])

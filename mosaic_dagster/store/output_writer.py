@@ -9,8 +9,9 @@ from typing import Any, Protocol
 
 from mosaic_dagster.errors import StoreTypeError, StoreValueError
 from mosaic_dagster.store.content import durable
+from mosaic_dagster.store.content.file_names import safe_file_name
 from mosaic_dagster.store.database.holder import exclusive
-from mosaic_dagster.store.outputs import EncodedOutput, StepOutput, safe_file_name, write_files
+from mosaic_dagster.store.outputs import EncodedOutput, StepOutput, write_files
 from mosaic_dagster.store.trained_chain import ChainKeeper, save_trained_chain
 
 OWNER_NOTE = ".pipeline"

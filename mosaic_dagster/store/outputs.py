@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import re
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,13 +12,12 @@ import polars as pl
 
 from mosaic_dagster.errors import HashingError, StoreTypeError
 from mosaic_dagster.hashing import canonical_json
+from mosaic_dagster.store.content import durable
 from mosaic_dagster.store.content.codecs import encode_table
+from mosaic_dagster.store.content.file_names import LONGEST_FILE_NAME, safe_file_name
 from mosaic_dagster.store.trained_chain import TrainedChain
 
 OutputData = bytes | str | pl.DataFrame | Mapping[str, Any]
-
-_UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
-_LONGEST_NAME = 120
 
 
 @dataclass(frozen=True)
@@ -43,7 +40,7 @@ class EncodedOutput:
         """File names to try in turn: ``name.ext``, ``name_2.ext``, ``name_3.ext`` and so on."""
         for count in itertools.count(1):
             number = f"_{count}" if count > 1 else ""
-            stem = self.stem[: _LONGEST_NAME - len(number)]
+            stem = self.stem[: LONGEST_FILE_NAME - len(number)]
             yield f"{stem}{number}.{self.extension}"
 
 
@@ -127,11 +124,6 @@ def encode_output(data: OutputData, extension: str) -> bytes:
     )
 
 
-def safe_file_name(name: str, default: str = "output") -> str:
-    """Turn a text into part of a file name: ASCII, no separators, no leading dots, short."""
-    return _UNSAFE.sub("_", name).lstrip(".")[:_LONGEST_NAME] or default
-
-
 def write_files(folder: Path, files: Mapping[str, bytes]) -> list[Path]:
     """Write files for people, each replaced atomically and only where its bytes differ."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -147,12 +139,7 @@ def remove_files(folder: Path, names: Iterable[str]) -> None:
 def _replace(path: Path, data: bytes) -> Path:
     if path.is_file() and path.read_bytes() == data:
         return path
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".", delete=False) as file:
-        file.write(data)
-    temporary = Path(file.name)
-    temporary.chmod(0o644)
-    temporary.replace(path)
-    return path
+    return durable.replace_file(path, data)
 
 
 def _encoded(data: OutputData, name: str, extension: str) -> EncodedOutput:

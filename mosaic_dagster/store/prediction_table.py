@@ -32,9 +32,7 @@ _SCHEMA: dict[str, Any] = {
     "branch_name": pl.String,
     "exclusion_count": pl.Int64,
     "exclusion_rate": pl.Float64,
-    **{
-        name: pl.List(pl.Int64 if name == "sample_indices" else pl.Float64) for name in ARRAY_NAMES
-    },
+    **{name: pl.List(pl.Int64 if name == "sample_indices" else pl.Float64) for name in ARRAY_NAMES},
     "shapes": pl.String,
 }
 

@@ -177,7 +177,7 @@ def _normalised(read: _Chain, facts: _Manifest, path: Path) -> dict[str, Any]:
             read.shared_artifacts,
             facts.branch_path,
             facts.source_index,
-            facts.fold_weights,
+            facts.fold_weights or None,
         )
     except (StoreValueError, TypeError, KeyError, AttributeError) as error:
         raise BundleError(f"{path}: {CHAIN_MEMBER}: {error}", _REFUSED) from error

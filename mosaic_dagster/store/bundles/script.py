@@ -7,13 +7,11 @@ import json
 import pickletools
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib import resources
 from typing import Any
 
 import numpy as np
-from sklearn.base import is_classifier
-from sklearn.preprocessing import LabelEncoder, MinMaxScaler
 
 from mosaic_dagster.errors import StoreValueError
 from mosaic_dagster.hashing import digest_bytes
@@ -75,30 +73,41 @@ def script_text(chain: Mapping[str, Any], artifacts: Sequence[ChainArtifact]) ->
     """
     given = {artifact.artifact_id: artifact for artifact in named_artifacts(chain, artifacts)}
     plan = script_plan(chain)
-    used = dict.fromkeys((*plan.transforms, *plan.models, *plan.targets))
-    objects = {name: decode(given[name].data, given[name].format) for name in used}
+    objects = {name: decode(given[name].data, given[name].format) for name in plan.ids}
     # No rows come back in the shape and type of what the models predict.
     empty = predict_chain(chain, objects.__getitem__, np.empty((0, 1)))
-    _check_usable(plan, objects)
+    plan = _usable(plan, objects)
     blobs, needs = {}, set[str]()
-    for name, obj in objects.items():
-        blobs[name], packages = _blob(given[name], obj)
+    for name in plan.ids:
+        blobs[name], packages = _blob(given[name], objects[name])
         needs |= packages
     payload = {
         **asdict(plan),
-        "classifier": bool(is_classifier(objects[plan.models[0]])),
+        "classifier": _classifies(objects[plan.models[0]]),
         "empty": {"shape": empty.shape, "type": _array(empty).dtype.str},
         "blobs": blobs,
     }
     return _filled(_requirements(needs), payload)
 
 
-def _check_usable(plan: ScriptPlan, objects: Mapping[str, Any]) -> None:
+def _usable(plan: ScriptPlan, objects: Mapping[str, Any]) -> ScriptPlan:
+    """The plan with its models alone, when every object has what is called of it."""
     for names, method in ((plan.transforms, "transform"), (plan.targets, "inverse_transform")):
         for name in names:
             if not hasattr(objects[name], method):
                 msg = f"The {type(objects[name]).__name__} of this chain has no {method}."
                 raise StoreValueError(msg, "Save its step with the role that it has.")
+    # A shared model step may also keep what is no model.
+    models = [name for name in plan.models if hasattr(objects[name], "predict")]
+    return replace(plan, models=models)
+
+
+def _classifies(model: Any) -> bool:
+    if hasattr(model, "__sklearn_tags__"):
+        from sklearn.base import is_classifier
+
+        return bool(is_classifier(model))
+    return getattr(model, "_estimator_type", None) == "classifier"
 
 
 def _filled(needs: list[str], payload: Mapping[str, Any]) -> str:
@@ -126,7 +135,7 @@ def _blob(artifact: ChainArtifact, obj: Any) -> tuple[dict[str, Any], set[str]]:
         data, packages = encode(obj, "joblib").data, _packages(artifact, obj)
     blob = {
         "name": type(obj).__name__,
-        "flat": isinstance(obj, LabelEncoder),
+        "flat": type(obj).__name__ == "LabelEncoder",
         "numbers": numbers is not None,
         "sha256": digest_bytes(data),
         "data": base64.b64encode(data).decode("ascii"),
@@ -142,7 +151,7 @@ def _numbers(obj: Any) -> dict[str, np.ndarray[Any, Any]] | None:
     except AttributeError as error:
         msg = f"The {type(obj).__name__} of this chain is not fitted: {error}."
         raise StoreValueError(msg, "Export a chain that was trained.") from error
-    if isinstance(obj, MinMaxScaler):
+    if type(obj).__name__ == "MinMaxScaler":
         values["low"], values["high"] = obj.feature_range
     arrays = {name: _array(value) for name, value in values.items() if value is not None}
     return None if any(array.dtype.hasobject for array in arrays.values()) else arrays
@@ -169,16 +178,20 @@ def _packages(artifact: ChainArtifact, obj: Any) -> set[str]:
 
 def _imported_modules(data: bytes) -> set[str]:
     """Modules that a pickle of ours names: the text pushed two before each global."""
-    modules, pushed, memo = set(), list[Any](), list[Any]()
+    modules, pushed, memo = set[str](), list[Any](), dict[int, Any]()
     for opcode, argument, _ in pickletools.genops(data):
         if opcode.name == "MEMOIZE":
-            memo.append(pushed[-1] if pushed else None)
+            memo[len(memo)] = pushed[-1]
+        elif "PUT" in opcode.name:
+            memo[int(str(argument))] = pushed[-1]
         elif "GET" in opcode.name:
-            pushed.append(memo[int(argument)])
-        elif opcode.name == "STACK_GLOBAL":
-            modules.add(str(pushed[-2]))
+            pushed.append(memo[int(str(argument))])
+        elif opcode.name == "GLOBAL":
+            modules.add(str(argument).partition(" ")[0])
             pushed.append(None)
-        else:
+        elif opcode.stack_after:
+            if opcode.name == "STACK_GLOBAL":
+                modules.add(str(pushed[-2]))
             pushed.append(argument if isinstance(argument, str) else None)
     return modules
 

@@ -34,6 +34,11 @@ class ScriptPlan:
     weights: list[float] | None
     targets: list[str]
 
+    @property
+    def ids(self) -> list[str]:
+        """Every id, once."""
+        return list(dict.fromkeys((*self.transforms, *self.models, *self.targets)))
+
 
 def script_plan(chain: Mapping[str, Any]) -> ScriptPlan:
     """Plan of a chain, as replaying it would go.
@@ -54,7 +59,7 @@ def script_plan(chain: Mapping[str, Any]) -> ScriptPlan:
         chain.get("shared_artifacts"),
         chain.get("branch_path"),
         chain.get("source_index"),
-        chain.get("fold_weights"),
+        chain.get("fold_weights") or None,
     )
     transforms: list[str] = []
     targets: list[str] = []
@@ -108,14 +113,14 @@ def _shared_ids(step: Mapping[str, Any], chain: CheckedChain) -> list[str]:
 
 
 def _models(chain: CheckedChain) -> dict[str, str]:
-    """Model ids by fold."""
+    """Model ids by fold; those of a shared model step by their place."""
     folds = dict(chain.fold_artifacts)
-    if chain.fold_strategy == "shared":
-        model = next((s for s in chain.steps if s["step_idx"] == chain.model_step_idx), {})
-        if not folds and model:
-            folds = dict.fromkeys(("all",), next(iter(_shared_ids(model, chain)), None))
-        elif "all" in folds:
-            folds = {"all": folds["all"]}
+    if chain.fold_strategy == "shared" and not folds:
+        steps = [step for step in chain.steps if step["step_idx"] == chain.model_step_idx]
+        ids = [found for step in steps for found in _shared_ids(step, chain)]
+        folds = {str(place): found for place, found in enumerate(ids)}
+    elif chain.fold_strategy == "shared" and "all" in folds:
+        folds = {"all": folds["all"]}
     models = {key: found for key, found in folds.items() if found}
     if not models or len(models) < len(folds):
         msg = "The chain names no fitted model for its model step."

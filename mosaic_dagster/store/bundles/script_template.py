@@ -14,7 +14,8 @@ import inspect
 import io
 import json
 import sys
-from typing import Any
+from pathlib import Path
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -330,18 +331,17 @@ def _unpacked(data: bytes) -> Any:
     return joblib.load(io.BytesIO(data))
 
 
-def _refuse(reason: str) -> None:
+def _refuse(reason: str) -> NoReturn:
     raise ValueError(reason)
 
 
 def read_csv(path: str) -> Any:
     """Matrix of the numbers below the header line of a CSV file; an empty cell is NaN."""
-    with open(path, newline="", encoding="utf-8-sig") as file:
+    with Path(path).open(newline="", encoding="utf-8-sig") as file:
         lines = csv.reader(file)
         header = next(lines, None)
         if not header:
             _refuse(f"{path} has no header line")
-            return None
         rows = [_row(path, header, cells, lines.line_num) for cells in lines if cells]
     return np.array(rows, dtype=np.float64).reshape(len(rows), len(header))
 
@@ -359,7 +359,6 @@ def _cell(path: str, name: str, text: str, line: int) -> float:
         return float(text)
     except ValueError:
         _refuse(f"{path}, line {line}, column {name!r}: {text!r} is not a number")
-        raise
 
 
 def write_csv(predicted: Any, file: Any) -> None:
@@ -380,7 +379,7 @@ def main(arguments: list[str]) -> int:
     try:
         predicted = predict(read_csv(arguments[1]))
         if len(arguments) == 3:
-            with open(arguments[2], "w", newline="", encoding="utf-8") as file:
+            with Path(arguments[2]).open("w", newline="", encoding="utf-8") as file:
                 write_csv(predicted, file)
         else:
             write_csv(predicted, sys.stdout)

@@ -11,7 +11,7 @@ import polars as pl
 
 from mosaic_dagster.errors import StoreValueError
 from mosaic_dagster.store.content import durable
-from mosaic_dagster.store.outputs import safe_file_name
+from mosaic_dagster.store.content.file_names import safe_file_name
 from mosaic_dagster.store.workspace import pipelines, queries, ranking
 from mosaic_dagster.store.workspace.opened import OpenWorkspace
 

@@ -14,6 +14,8 @@ from mosaic_dagster.errors import StoreClosedError, StoreError, StoreLockedError
 from mosaic_dagster.store.content.objects import ContentStore
 from mosaic_dagster.store.database.connection import Database
 from mosaic_dagster.store.database.journal.records import Record
+from mosaic_dagster.store.database.migrations import check_versions
+from mosaic_dagster.store.database.schemas import OWNERS
 from mosaic_dagster.store.workspace.json_columns import check_row
 from mosaic_dagster.store.workspace.recent import Recent
 
@@ -73,9 +75,15 @@ class OpenWorkspace:
     def _open(self) -> None:
         if self._exclusive:
             self.database.hold()
-        else:
-            with self.database.lease():
-                """Makes the file and its tables, or says why it cannot."""
+        try:
+            # Makes the file and its tables. This process may have seen the file before a newer
+            # version of this package changed it, so the versions are read once more.
+            with self.database.lease() as con:
+                check_versions(con, OWNERS, complete=self.read_only)
+        except BaseException:
+            if self._exclusive:
+                self.database.release()
+            raise
         if not self.read_only:
             self.objects.root.mkdir(exist_ok=True)
 

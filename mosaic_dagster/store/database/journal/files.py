@@ -9,13 +9,13 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from mosaic_dagster.errors import StoreError
 from mosaic_dagster.store.content import durable
 from mosaic_dagster.store.database.journal.records import Record, scan
 from mosaic_dagster.store.database.journal.writer import SUFFIX
 
 _PORTION = 1 << 24
 _HEADER_SIZE = 16
-_ABOVE_A_RECORD = 1 << 26
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +50,11 @@ def read(path: Path, offset: int, *, growing: bool = False) -> Portion:
     """Read what is new in a file, up to a limit; no records at its end.
 
     With ``growing``, a file that has nothing at this place is not read any further.
+
+    Raises
+    ------
+    StoreError
+        The file cannot be read; what it holds may be known to its writer only.
     """
     try:
         with path.open("rb", buffering=0) as file:
@@ -60,10 +65,15 @@ def read(path: Path, offset: int, *, growing: bool = False) -> Portion:
             data = file.read(_PORTION)
             found = scan(data, complete=len(data) < _PORTION)
             if not found.records and len(data) == _PORTION:
-                data += file.read(_ABOVE_A_RECORD)
-                found = scan(data, complete=True)
+                # One record larger than a portion, or damage. Files are closed when they are full.
+                found = scan(data + file.readall(), complete=True)
     except FileNotFoundError:
         return Portion([], offset, damaged=False)
+    except OSError as error:
+        msg = f"The journal {path} cannot be read: {error}."
+        raise StoreError(
+            msg, "Make it readable; it may hold rows that are nowhere else."
+        ) from error
     return Portion(found.records, offset + found.end, found.damaged)
 
 

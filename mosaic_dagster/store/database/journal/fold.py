@@ -7,6 +7,7 @@ before. The rows and the place up to which the file was read are written in one 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import duckdb
@@ -39,7 +40,8 @@ def fold(con: duckdb.DuckDBPyConnection, folder: Path, *, removable: bool = True
             rest = _fold_file(con, path, folded.get(name, 0), growing=not abandoned)
             if abandoned and removable and not rest.damaged:
                 files.remove(path)
-                con.execute("DELETE FROM journal.folded WHERE file = ?", [name])
+    if removable:
+        _forget_removed(con, folder)
 
 
 def pending(con: duckdb.DuckDBPyConnection, folder: Path) -> bool:
@@ -67,11 +69,22 @@ def _unread(con: duckdb.DuckDBPyConnection, folder: Path) -> Iterator[tuple[str,
     names = files.names(folder)
     folded = _folded(con) if names else {}
     for name in names:
-        yield name, files.read(folder / name, folded.get(name, 0))
+        portion = files.read(folder / name, folded.get(name, 0))
+        yield name, portion
+        while portion.records:
+            portion = files.read(folder / name, portion.end)
+            yield name, portion
 
 
 def _folded(con: duckdb.DuckDBPyConnection) -> dict[str, int]:
     return dict(con.execute('SELECT file, "offset" FROM journal.folded').fetchall())
+
+
+def _forget_removed(con: duckdb.DuckDBPyConnection, folder: Path) -> None:
+    """Forget how far files were read that are gone; also those whose remover was killed."""
+    gone = _folded(con).keys() - {*files.names(folder)}
+    if gone:
+        con.execute("DELETE FROM journal.folded WHERE file IN (SELECT unnest(?))", [sorted(gone)])
 
 
 def _fold_file(
@@ -85,9 +98,11 @@ def _fold_file(
             con.execute(
                 "INSERT OR REPLACE INTO journal.folded VALUES (?, ?)", [path.name, portion.end]
             )
+            con.execute("COMMIT")
         except BaseException:
-            con.execute("ROLLBACK")
+            # A commit that failed has ended the transaction itself.
+            with suppress(duckdb.Error):
+                con.execute("ROLLBACK")
             raise
-        con.execute("COMMIT")
         offset = portion.end
     return portion

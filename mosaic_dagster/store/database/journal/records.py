@@ -1,8 +1,9 @@
 """The bytes of a journal: records one after the other, each checked by itself.
 
 ``magic | length | JSON length | crc32 | JSON | raw arrays``, all numbers little-endian and 32
-bits wide; *length* counts what follows the header. The JSON is ``[kind, values, arrays]`` where
-*arrays* lists ``[name, type, shape]`` of the raw bytes that follow it.
+bits wide; *length* counts what follows the header, and the checksum is over both lengths and all
+that follows. The JSON is ``[kind, values, arrays]`` where *arrays* lists ``[name, type, shape]``
+of the raw bytes that follow it.
 """
 
 from __future__ import annotations
@@ -19,10 +20,11 @@ import numpy as np
 
 _MAGIC = b"MJ1\n"
 _HEADER = struct.Struct("<4sIII")
+_LENGTHS = struct.Struct("<II")
 _TYPES = {"f": np.dtype("<f8"), "i": np.dtype("<i8")}
 
-LARGEST = 1 << 24
-"""Bytes above which a record is written to the tables instead."""
+LARGEST = 1 << 23
+"""Bytes of arrays above which a row is better written to the tables at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,14 +73,13 @@ def encode(record: Record) -> list[bytes | memoryview]:
     ]
     head = [record.kind, record.values, [[n, code, a.shape] for n, code, a in arrays]]
     text = json.dumps(head, separators=(",", ":"), allow_nan=False).encode()
-    raw = [
-        np.ascontiguousarray(a, _TYPES[code]).reshape(-1).view("u1").data for _, code, a in arrays
-    ]
-    crc = zlib.crc32(text)
-    for piece in raw:
+    body: list[bytes | memoryview] = [text]
+    body += [_bytes_of(array, _TYPES[code]) for _, code, array in arrays]
+    length = sum(len(piece) for piece in body)
+    crc = zlib.crc32(_LENGTHS.pack(length, len(text)))
+    for piece in body:
         crc = zlib.crc32(piece, crc)
-    length = len(text) + sum(piece.nbytes for piece in raw)
-    return [_HEADER.pack(_MAGIC, length, len(text), crc), text, *raw]
+    return [_HEADER.pack(_MAGIC, length, len(text), crc), *body]
 
 
 def _bytes_of(array: np.ndarray[Any, Any], dtype: np.dtype[Any]) -> memoryview:
@@ -112,7 +113,9 @@ def _record_at(data: memoryview, offset: int) -> tuple[Record, int] | None:
         return None
     magic, length, text_length, crc = _HEADER.unpack_from(data, offset)
     body = data[start : start + length]
-    if magic != _MAGIC or text_length > length or len(body) < length or zlib.crc32(body) != crc:
+    if magic != _MAGIC or text_length > length or len(body) < length:
+        return None
+    if zlib.crc32(body, zlib.crc32(_LENGTHS.pack(length, text_length))) != crc:
         return None
     kind, values, layout = json.loads(bytes(body[:text_length]))
     return Record(kind, values, _arrays(body[text_length:], layout)), start + length

@@ -60,11 +60,13 @@ class JournalWriter:
         """
         pieces = encode(record)
         with self._lock, durable.disk_errors(self._folder):
-            handle = self._opened()
             try:
+                handle = self._handle
+                if handle is None or not self._is_there(handle):
+                    handle = self._begin()
                 self._write(handle, pieces)
             except BaseException:
-                self._take_back(handle)
+                self._give_up()
                 raise
             self._end += sum(len(piece) for piece in pieces)
             if self._end < FULL:
@@ -77,21 +79,30 @@ class JournalWriter:
         with self._lock:
             self._close()
 
-    def _opened(self) -> int:
-        if self._handle is not None:
-            return self._handle
-        self._folder.mkdir(parents=True, exist_ok=True)
+    def _is_there(self, handle: int) -> bool:
+        """Whether the file is where others will look for it; the workspace may be another now."""
+        try:
+            found = os.stat(self._path or "")  # noqa: PTH116 - one call on the path of every row
+        except FileNotFoundError:
+            return False
+        return os.path.samestat(found, os.fstat(handle))
+
+    def _begin(self) -> int:
+        self._close()
+        if not self._folder.is_dir():
+            self._folder.mkdir(parents=True, exist_ok=True)
+            durable.sync_folder(self._folder.parent)
         while True:
             name = f"{os.getpid()}-{int(time.time())}-{uuid.uuid4().hex}{SUFFIX}"
             path = self._folder / name
             handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+            self._handle, self._path, self._end, self._reserved = handle, path, 0, 0
             fcntl.flock(handle, fcntl.LOCK_EX)
             # Between the two calls it looked as if its process were gone, and may be removed.
             if os.fstat(handle).st_nlink:
                 break
-            os.close(handle)
+            self._close()
         durable.sync_folder(self._folder)
-        self._handle, self._path, self._end, self._reserved = handle, path, 0, 0
         return handle
 
     def _write(self, handle: int, pieces: list[bytes | memoryview]) -> None:
@@ -111,18 +122,22 @@ class JournalWriter:
             os.posix_fallocate(handle, self._end, max(size, _RESERVE))
             self._reserved = self._end + max(size, _RESERVE)
 
-    def _take_back(self, handle: int) -> None:
-        """Make sure that a record whose writing failed is never read."""
-        self._reserved = self._end
-        try:
-            os.ftruncate(handle, self._end)
-            os.fsync(handle)
-        except OSError:
-            # What was written may be there after all, but nothing comes behind it.
-            self._close()
+    def _give_up(self) -> None:
+        """Make sure that a record whose writing failed is not read, and go on in another file.
+
+        Someone may have folded the record before its writing failed; whatever were written in its
+        place would then be passed over.
+        """
+        if self._handle is not None:
+            with suppress(OSError):
+                os.ftruncate(self._handle, self._end)
+                os.fsync(self._handle)
+        self._close()
 
     def _close(self) -> None:
         if self._handle is not None:
+            # A forked child has the file open too, and would keep it locked.
+            fcntl.flock(self._handle, fcntl.LOCK_UN)
             os.close(self._handle)
         self._handle = self._path = None
         self._end = self._reserved = 0
