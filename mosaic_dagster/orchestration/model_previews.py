@@ -45,7 +45,7 @@ def scores_preview(trained: Trained) -> dict[str, Any]:
         "model", "preprocessings", "partition", "metric", maintain_order=True
     )
     table = by_model.agg(
-        pl.len().cast(pl.Int64).alias("predictions"), *(pl.col(name).mean() for name in _SCORES)
+        *(pl.col(name).mean() for name in _SCORES), pl.len().cast(pl.Int64).alias("predictions")
     )
     return {
         "predictions": scores.height,

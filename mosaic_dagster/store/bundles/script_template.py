@@ -68,18 +68,18 @@ class StandardScaler(Fitted):
         """Scale."""
         X = self.features(X, nan=True)
         if self.with_mean:
-            X -= self.mean_
+            X -= self.mean_.astype(X.dtype)
         if self.with_std:
-            X /= self.scale_
+            X /= self.scale_.astype(X.dtype)
         return X
 
     def inverse_transform(self, X: Any) -> Any:
         """Undo the scaling."""
         X = self.matrix(X, nan=True)
         if self.with_std:
-            X *= self.scale_
+            X *= self.scale_.astype(X.dtype)
         if self.with_mean:
-            X += self.mean_
+            X += self.mean_.astype(X.dtype)
         return X
 
 
@@ -338,7 +338,7 @@ def _refuse(reason: str) -> NoReturn:
 def read_csv(path: str) -> Any:
     """Matrix of the numbers below the header line of a CSV file; an empty cell is NaN."""
     with Path(path).open(newline="", encoding="utf-8-sig") as file:
-        lines = csv.reader(file)
+        lines = csv.reader(file, strict=True)
         header = next(lines, None)
         if not header:
             _refuse(f"{path} has no header line")

@@ -74,12 +74,15 @@ class ContentStore:
 
     root: Path
 
-    def put(self, data: bytes, ext: str = "bin", *, sync: bool = True) -> StoredObject:
+    def put(
+        self, data: bytes, ext: str = "bin", *, sync: bool = True, digest: str | None = None
+    ) -> StoredObject:
         """Store bytes; equal bytes are stored once, and storing them again renews their age.
 
         A file that has the right name and the wrong content is replaced. Without ``sync`` the
         object is whole for every reader, but durable only after :meth:`sync`: workers store
-        many, and the process that names them in the registry syncs them all at once.
+        many, and the process that names them in the registry syncs them all at once. Who has
+        the digest of the data already gives it.
 
         Raises
         ------
@@ -88,7 +91,7 @@ class ContentStore:
         StoreError
             The folder cannot be written, or the extension is not lower-case letters and digits.
         """
-        stored = StoredObject(digest_bytes(data), _checked_ext(ext), len(data))
+        stored = StoredObject(digest or digest_bytes(data), _checked_ext(ext), len(data))
         target = self._target(stored.digest, stored.ext)
         with durable.disk_errors(self.root):
             if not (_renew(target, stored.size) and _same_bytes(target, data)):

@@ -21,6 +21,7 @@ _TEMPORARY_GRACE = timedelta(hours=1)
 # A put that is being written must not lose its file, however short a grace the caller asks for.
 
 _TOGETHER = 100
+_ASIDE = "~"
 
 StillWanted = Callable[[], AbstractSet[str]]
 """Digests that somebody came to want since the live ones were read."""
@@ -105,7 +106,7 @@ def sweep(
     gone = old if dry_run else removed(objects, old, grace, still_wanted)
     spared += len(old) - len(gone)
     size = sum(stored.size for stored in gone)
-    leftovers = sum(1 for _ in _sweep_temporaries(objects, grace, dry_run))
+    leftovers = sum(1 for _ in _sweep_temporaries(objects, live, grace, dry_run))
     return GcReport(gone, size, kept, spared, dry_run, leftovers)
 
 
@@ -144,7 +145,9 @@ def _moved_aside(
     objects: ContentStore, candidates: Sequence[StoredObject]
 ) -> Iterator[tuple[StoredObject, Path]]:
     for stored in candidates:
+        # Its name says what it was, should this process be killed before it is put back.
         aside = objects.temporary()
+        aside = aside.with_name(f"{stored.digest}.{stored.ext}{_ASIDE}{aside.name}")
         # Another gc may have been faster.
         with suppress(FileNotFoundError):
             _file_of(objects, stored).rename(aside)
@@ -162,11 +165,20 @@ def _is_old(path: Path, oldest: float) -> bool:
         return False
 
 
-def _sweep_temporaries(objects: ContentStore, grace: timedelta, dry_run: bool) -> Iterator[Path]:
+def _sweep_temporaries(
+    objects: ContentStore, live: AbstractSet[str], grace: timedelta, dry_run: bool
+) -> Iterator[Path]:
+    """Remove what killed puts left, and put back what a killed gc had moved aside in vain."""
     oldest = time.time() - max(grace, _TEMPORARY_GRACE).total_seconds()
     for path in objects.temporaries():
         with suppress(FileNotFoundError):
-            if path.stat().st_mtime <= oldest:
+            name, _, _ = path.name.partition(_ASIDE)
+            target = objects.root / name[:2] / name
+            if name != path.name and name.partition(".")[0] in live and not target.exists():
+                if not dry_run:
+                    target.parent.mkdir(exist_ok=True)
+                    path.rename(target)
+            elif path.stat().st_mtime <= oldest:
                 if not dry_run:
                     path.unlink()
                 yield path

@@ -86,12 +86,24 @@ class Attachment:
         con.execute(f"USE {_OVERLAY}")
 
     def mostly_free(self, con: duckdb.DuckDBPyConnection) -> bool:
-        """Whether more than half of the file's blocks hold nothing."""
+        """Whether more than half of the file's blocks, or of its rows, hold nothing.
+
+        A block is free when all its rows are deleted; until then deleted rows keep their place.
+        """
         ((free, total),) = con.execute(
             "SELECT free_blocks, total_blocks FROM pragma_database_size() "
             "WHERE database_name = current_database()"
         ).fetchall()
-        return bool(free * 2 > total)
+        tables = con.execute(
+            "SELECT schema_name, table_name, estimated_size FROM duckdb_tables() "
+            "WHERE database_name = current_database()"
+        ).fetchall()
+        stored = sum(size or 0 for _, _, size in tables)
+        counts = " UNION ALL ".join(
+            f'SELECT count(*) AS n FROM "{schema}"."{table}"' for schema, table, _ in tables
+        )
+        ((live,),) = con.execute(f"SELECT coalesce(sum(n), 0) FROM ({counts})").fetchall()
+        return bool(free * 2 > total or stored > 2 * live)
 
     def rewrite(self, con: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
         """Replace the file by a copy of all its schemas; the connection to go on with."""

@@ -18,7 +18,6 @@ from mosaic_dagster.errors import (
 )
 from mosaic_dagster.hashing import digest_bytes, digest_file
 from mosaic_dagster.store.content.objects import StoredObject
-from mosaic_dagster.store.database.bulk import texts_as
 from mosaic_dagster.store.database.journal.kinds import CLAIM
 from mosaic_dagster.store.database.migrations import utc_now
 from mosaic_dagster.store.formats import EXTENSIONS, decode, encode
@@ -102,19 +101,21 @@ def loader(workspace: OpenWorkspace, artifact_ids: Iterable[str]) -> Callable[[s
 
     The objects are shared by all callers, who must not change them. Otherwise as :func:`load`.
     """
-    with workspace.reading() as con, texts_as(con, "wanted", artifact_ids):
-        query = "SELECT * FROM main.artifacts SEMI JOIN wanted ON artifact_id = value"
-        rows = {row["artifact_id"]: row for row in frame(con, query).to_dicts()}
+    names = ("artifact_id", "artifact_path", "content_hash", "format")
+    query = f"SELECT {', '.join(names)} FROM main.artifacts WHERE artifact_id IN (SELECT unnest(?))"
+    with workspace.reading() as con:
+        found = con.execute(query, [list(artifact_ids)]).fetchall()
+    rows = {row[0]: dict(zip(names, row, strict=True)) for row in found}
 
     def loaded(artifact_id: str) -> Any:
         row = rows.get(artifact_id) or row_of(workspace, artifact_id)
         # An identifier may have come to name other content since it was remembered.
         key = (artifact_id, row["content_hash"])
-        found = workspace.loaded.get(key)
-        if found is None:
-            found = _decoded(workspace, row)
-            workspace.loaded.put(key, found)
-        return found
+        obj = workspace.loaded.get(key)
+        if obj is None:
+            obj = _decoded(workspace, row)
+            workspace.loaded.put(key, obj)
+        return obj
 
     return loaded
 
@@ -252,8 +253,8 @@ def _put(workspace: OpenWorkspace, data: bytes, ext: str) -> StoredObject:
     known = workspace.objects.exists(digest, ext)
     for other in () if known else others:
         if workspace.objects.exists(digest, other):
-            return workspace.objects.put(data, other)
-    return workspace.objects.put(data, ext)
+            return workspace.objects.put(data, other, digest=digest)
+    return workspace.objects.put(data, ext, digest=digest)
 
 
 def _checked_path(workspace: OpenWorkspace, path: str, content_hash: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,21 @@ _RUN_FIELDS = (
     "run_id", "name", "status", "created_at", "completed_at", "config", "datasets", "summary",
     "error",
 )  # fmt: skip
+
+
+_LINE_BREAKS = re.compile("[\x85\u2028\u2029]")
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes texts so that they are read as they were."""
+
+    def represent_str(self, data: str) -> yaml.ScalarNode:
+        # Unless they are quoted, these are written as they are, and read as the end of a line.
+        style = '"' if _LINE_BREAKS.search(data) else None
+        return self.represent_scalar("tag:yaml.org,2002:str", data, style=style)
+
+
+_Dumper.add_representer(str, _Dumper.represent_str)
 
 
 def chain(
@@ -111,7 +127,7 @@ def run(workspace: OpenWorkspace, run_id: str, output_path: str | Path) -> Path:
         listed = pipelines.list_pipelines(workspace, run_id, None).reverse()
         described = [_pipeline(workspace, pipeline_id) for pipeline_id in listed["pipeline_id"]]
     content = {name: _plain(found[name]) for name in _RUN_FIELDS} | {"pipelines": described}
-    text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
+    text = yaml.dump(content, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
     return _write(output_path, ".yaml", text.encode())
 
 

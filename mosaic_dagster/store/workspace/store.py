@@ -16,6 +16,7 @@ import numpy as np
 import polars as pl
 
 from mosaic_dagster.store.content.objects import ContentStore
+from mosaic_dagster.store.content.sweep import GRACE
 from mosaic_dagster.store.workspace import (
     artifacts,
     best_export,
@@ -218,15 +219,9 @@ class WorkspaceStore:
     def replay_chain(self, chain_id: str, X: Any, wavelengths: Any = None) -> Array:
         """Predict with a chain: shape (n,), or (n, k) for several outputs.
 
-        Parameters
-        ----------
-        X
-            Samples by features, never changed; a mapping of source to matrix for several sources.
-
-        Raises
-        ------
-        ReplayError
-            The chain has no model, or a step that cannot be built.
+        ``X`` is samples by features, never changed; a mapping of source to matrix where a chain
+        has several sources. ReplayError when the chain has no model, or a step that cannot be
+        built.
         """
         return replay.replay_chain(self._open, chain_id, X, wavelengths)
 
@@ -269,8 +264,9 @@ class WorkspaceStore:
         return artifacts.release(self._open, artifact_id)
 
     def gc_artifacts(
-        self, *, stale_claims_after: float | None = None, orphan_grace: float = 3600.0
-    ) -> int:
+        self, *, stale_claims_after: float | None = None,
+        orphan_grace: float = GRACE.total_seconds(),
+    ) -> int:  # fmt: skip
         """Remove artifacts at count 0 and orphan files older than a grace in seconds; files gone.
 
         With ``stale_claims_after`` claims of saves older than so many seconds are dropped first.
@@ -332,11 +328,9 @@ class WorkspaceStore:
         offset: int | None = None,
     ) -> Frame:  # fmt: skip
         """Predictions, the newest first; only ``model_class`` takes a pattern, with ``%``."""
-        filters = {
-            "dataset_name": dataset_name, "model_class": model_class, "partition": partition,
-            "fold_id": fold_id, "branch_id": branch_id, "pipeline_id": pipeline_id,
-            "run_id": run_id,
-        }  # fmt: skip
+        filters = {"dataset_name": dataset_name, "model_class": model_class,
+                   "partition": partition, "fold_id": fold_id, "branch_id": branch_id,
+                   "pipeline_id": pipeline_id, "run_id": run_id}  # fmt: skip
         return queries.query(self._open, filters, limit, offset)
 
     def top_predictions(

@@ -105,3 +105,19 @@ def test_left_over_temporary_files_go_when_old(objects):
     assert old.exists()
     assert objects.gc(set(), timedelta(0), dry_run=False).temporary == 1
     assert objects.temporaries() == [young]
+
+
+def test_what_a_killed_gc_moved_aside_comes_back(tmp_path):
+    """Killed between moving a file aside and putting it back, gc would have taken a live object."""
+    objects = ContentStore(tmp_path / "artifacts")
+    stored = objects.put(b"wanted", "npz")
+    path = objects.path(stored.digest)
+    (objects.root / ".tmp").mkdir(exist_ok=True)
+    path.rename(objects.root / ".tmp" / f"{path.name}~1-2-3.tmp")
+    assert not objects.exists(stored.digest)
+    objects.gc({stored.digest}, dry_run=True)
+    assert not objects.exists(stored.digest)
+    report = objects.gc({stored.digest}, dry_run=False)
+    assert objects.get(stored.digest) == b"wanted"
+    assert report.removed == []
+    assert objects.temporaries() == []
