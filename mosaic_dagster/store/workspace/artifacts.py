@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+import duckdb
 import polars as pl
 
 from mosaic_dagster.errors import (
@@ -203,15 +204,8 @@ def register(
     with workspace.writing() as con:
         # Again inside the lease: a collector may have taken the file since its bytes were read.
         _existing(workspace, relative)
-        query = "SELECT * FROM main.artifacts WHERE artifact_id = ?"
-        known = record(con, query, [artifact_id])
-        if known is not None:
-            if (known["content_hash"], known["artifact_path"]) == (content_hash, relative):
-                return artifact_id
-            if not replace or artifact_id in references.named_by_chains(con):
-                msg = f"Artifact {artifact_id!r} names other content already."
-                raise StateError(msg, "Delete the run that uses it, or take another identifier.")
-            con.execute("DELETE FROM main.artifacts WHERE artifact_id = ?", [artifact_id])
+        if _is_registered(con, artifact_id, content_hash, relative, replace):
+            return artifact_id
         con.execute(
             "INSERT INTO main.artifacts (artifact_id, artifact_path, content_hash, "
             "operator_class, artifact_type, format, size_bytes, created_at, ref_count, "
@@ -219,6 +213,27 @@ def register(
             values,
         )
     return artifact_id
+
+
+def _is_registered(
+    con: duckdb.DuckDBPyConnection,
+    artifact_id: str,
+    content_hash: str,
+    path: str,
+    replace: bool,
+) -> bool:
+    """Whether an identifier names this file already; another one it named is forgotten."""
+    query = "SELECT * FROM main.artifacts WHERE artifact_id = ?"
+    known = record(con, query, [artifact_id])
+    if known is None:
+        return False
+    if (known["content_hash"], known["artifact_path"]) == (content_hash, path):
+        return True
+    if not replace or artifact_id in references.named_by_chains(con):
+        msg = f"Artifact {artifact_id!r} names other content already."
+        raise StateError(msg, "Delete the run that uses it, or take another identifier.")
+    con.execute("DELETE FROM main.artifacts WHERE artifact_id = ?", [artifact_id])
+    return False
 
 
 def release(workspace: OpenWorkspace, artifact_id: str) -> bool:
