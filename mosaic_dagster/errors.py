@@ -23,16 +23,16 @@ The tree::
       StoreError
         StoreLockedError
         StoreFullError
-        StoreClosedError
         SchemaVersionError
         UnknownRunError
+        ObjectMissingError
+        ObjectDamagedError
+          ArtifactCorruptError
+        StoreClosedError
         UnknownIdError
         StateError
         StoreValueError
         StoreTypeError
-        ObjectMissingError
-        ObjectDamagedError
-          ArtifactCorruptError
         UntrustedArtifactError
         BundleError
         ReplayError

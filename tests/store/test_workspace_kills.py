@@ -302,7 +302,6 @@ store.gc_artifacts(orphan_grace=0.0)
 
 
 @pytest.mark.slow
-@pytest.mark.xfail(reason="what a killed collector had moved aside is not put back", strict=True)
 def test_a_collector_killed_with_a_file_in_its_hands_loses_nothing(tmp_path: Path) -> None:
     """An orphan's bytes are saved again while a collector takes the orphan away, and is killed.
 
@@ -318,7 +317,6 @@ def test_a_collector_killed_with_a_file_in_its_hands_loses_nothing(tmp_path: Pat
         assert store.verify(hashes=True)["missing_files"] == []
 
 
-@pytest.mark.xfail(reason="folding goes on for as long as rows come", strict=True)
 def test_a_reader_does_not_chase_a_busy_writer(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

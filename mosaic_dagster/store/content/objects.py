@@ -19,7 +19,14 @@ from typing import BinaryIO, Protocol
 from mosaic_dagster.errors import ObjectDamagedError, ObjectMissingError, StoreError
 from mosaic_dagster.hashing import digest_bytes, digest_file
 from mosaic_dagster.store.content import durable
-from mosaic_dagster.store.content.sweep import GRACE, GcReport, StoreStats, VerifyReport, sweep
+from mosaic_dagster.store.content.sweep import (
+    GRACE,
+    GcReport,
+    StoreStats,
+    VerifyReport,
+    put_back,
+    sweep,
+)
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _EXT = re.compile(r"[a-z0-9]+(?:\.[a-z0-9]+)*")
@@ -161,6 +168,8 @@ class ContentStore:
             There is no such object.
         """
         found = self._find(digest, ext)
+        if found is None and put_back(self, digest):
+            found = self._find(digest, ext)
         if found is None:
             name = digest if ext is None else f"{digest}.{ext}"
             msg = f"There is no object {name} in {self.root}."

@@ -128,17 +128,36 @@ def removed(
         wanted = still_wanted()
         oldest = None if grace is None else time.time() - grace.total_seconds()
         for stored, path in aside:
-            young = oldest is not None and path.stat().st_mtime > oldest
-            if young or stored.digest in wanted:
-                path.rename(_file_of(objects, stored))
-            else:
-                path.unlink()
-                gone.append(stored)
+            # Whoever needed it may have put it back already.
+            with suppress(FileNotFoundError):
+                young = oldest is not None and path.stat().st_mtime > oldest
+                if young or stored.digest in wanted:
+                    path.rename(_file_of(objects, stored))
+                else:
+                    path.unlink()
+                    gone.append(stored)
     for name in {stored.digest[:2] for stored in gone}:
         # Not empty, or filled again meanwhile: then it stays.
         with suppress(OSError):
             (objects.root / name).rmdir()
     return gone
+
+
+def put_back(objects: ContentStore, digest: str) -> bool:
+    """Put back an object that a gc moved aside and did not come to remove; whether there was one.
+
+    A gc that was killed leaves it there; one that is at work then finds it gone, and lets it be.
+    """
+    found = False
+    for path in objects.temporaries():
+        name, aside, _ = path.name.partition(_ASIDE)
+        if aside and name.partition(".")[0] == digest:
+            target = objects.root / digest[:2] / name
+            target.parent.mkdir(exist_ok=True)
+            with suppress(FileNotFoundError):
+                path.rename(target)
+                found = True
+    return found
 
 
 def _moved_aside(

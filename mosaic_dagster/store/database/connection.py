@@ -250,7 +250,9 @@ class Database:
             gate.current |= dict.fromkeys(OWNERS, identity)
         folder = self.journal_folder
         if gate.writable:
-            fold(con, folder)
+            # Nobody else folds while the file is held.
+            known, gate.folded = gate.folded, None
+            gate.folded = fold(con, folder, known)
         elif pending(con, folder):
             gate.attachment.overlay(con)
             fold(con, folder, removable=False)
@@ -284,7 +286,7 @@ class Database:
     @staticmethod
     def _close(gate: Gate) -> None:
         try:
-            con, gate.con = gate.con, None
+            con, gate.con, gate.folded = gate.con, None, None
             gate.attachment.detach(con)
         finally:
             gate.holder.release()

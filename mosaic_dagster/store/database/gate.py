@@ -12,6 +12,7 @@ import duckdb
 
 from mosaic_dagster.store.database.attachment import Attachment
 from mosaic_dagster.store.database.holder import FileHolder
+from mosaic_dagster.store.database.journal.fold import Folded
 from mosaic_dagster.store.database.journal.writer import JournalWriter
 
 JOURNAL_FOLDER = "journal"
@@ -31,6 +32,7 @@ class Gate:
         self.in_transaction = False
         self.read_only = False
         self.writable = False
+        self.folded: Folded | None = None
         self.current: dict[str, tuple[int, int]] = {}
         self.journal = JournalWriter(path.parent / JOURNAL_FOLDER)
 

@@ -19,6 +19,7 @@ from mosaic_dagster.errors import (
 )
 from mosaic_dagster.hashing import digest_bytes, digest_file
 from mosaic_dagster.store.content.objects import StoredObject
+from mosaic_dagster.store.content.sweep import put_back
 from mosaic_dagster.store.database.journal.kinds import CLAIM
 from mosaic_dagster.store.database.migrations import utc_now
 from mosaic_dagster.store.formats import EXTENSIONS, decode, encode
@@ -102,13 +103,21 @@ def loader(workspace: OpenWorkspace, artifact_ids: Iterable[str]) -> Callable[[s
 
     The objects are shared by all callers, who must not change them. Otherwise as :func:`load`.
     """
+    # An identifier that is made of the hash stands for one content for ever.
+    hashes = {name: name.removeprefix(ID_PREFIX) for name in artifact_ids}
+    known = {name: workspace.loaded.get((name, digest)) for name, digest in hashes.items()}
     names = ("artifact_id", "artifact_path", "content_hash", "format")
     query = f"SELECT {', '.join(names)} FROM main.artifacts WHERE artifact_id IN (SELECT unnest(?))"
-    with workspace.reading() as con:
-        found = con.execute(query, [list(artifact_ids)]).fetchall()
+    unknown = [name for name, obj in known.items() if obj is None]
+    found = []
+    if unknown:
+        with workspace.reading() as con:
+            found = con.execute(query, [unknown]).fetchall()
     rows = {row[0]: dict(zip(names, row, strict=True)) for row in found}
 
     def loaded(artifact_id: str) -> Any:
+        if known.get(artifact_id) is not None:
+            return known[artifact_id]
         row = rows.get(artifact_id) or row_of(workspace, artifact_id)
         # An identifier may have come to name other content since it was remembered.
         key = (artifact_id, row["content_hash"])
@@ -129,6 +138,8 @@ def bytes_of(workspace: OpenWorkspace, row: dict[str, Any]) -> bytes:
     """Bytes of the artifact in a row of the table, checked against its hash."""
     path: Path = workspace.objects.root / row["artifact_path"]
     try:
+        if not path.exists():
+            put_back(workspace.objects, row["content_hash"])
         data = path.read_bytes()
     except FileNotFoundError as error:
         msg = f"The file {path} of artifact {row['artifact_id']!r} is gone."

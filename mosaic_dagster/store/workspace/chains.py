@@ -59,7 +59,7 @@ def save(
         references.take(con, ids)
         con.execute(f"INSERT INTO main.chains VALUES ({', '.join('?' * len(values))})", values)
         # Inside the lease: who deletes the chain comes later, and makes us forget it.
-        workspace.alive.put(chain_id, True)
+        workspace.alive.put(("chain", chain_id), True)
     return chain_id
 
 
@@ -111,8 +111,8 @@ def ensure_known(workspace: OpenWorkspace, chain_id: str) -> None:
     UnknownIdError
         There is no such chain.
     """
-    if workspace.alive.get(chain_id):
+    if workspace.alive.get(("chain", chain_id)):
         return
     with workspace.reading():
         require(workspace, chain_id)
-        workspace.alive.put(chain_id, True)
+        workspace.alive.put(("chain", chain_id), True)

@@ -63,7 +63,7 @@ def begin(
             """,
             values,
         )
-    workspace.alive.put(pipeline_id, True)
+    workspace.alive.put(("pipeline", pipeline_id), True)
     return pipeline_id
 
 
@@ -156,9 +156,9 @@ def check_open(con: duckdb.DuckDBPyConnection, pipeline_id: str) -> None:
 
 def ensure_open(workspace: OpenWorkspace, pipeline_id: str) -> None:
     """:func:`check_open`, from memory when this process has seen the pipeline alive."""
-    if workspace.alive.get(pipeline_id):
+    if workspace.alive.get(("pipeline", pipeline_id)):
         return
     with workspace.reading() as con:
         check_open(con, pipeline_id)
         # Inside the lease: who fails the pipeline comes later, and makes us forget it.
-        workspace.alive.put(pipeline_id, True)
+        workspace.alive.put(("pipeline", pipeline_id), True)

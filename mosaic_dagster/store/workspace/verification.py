@@ -8,6 +8,7 @@ import duckdb
 
 from mosaic_dagster.errors import StoreError
 from mosaic_dagster.hashing import digest_file
+from mosaic_dagster.store.content.sweep import put_back
 from mosaic_dagster.store.database.bulk import first_row
 from mosaic_dagster.store.database.journal import fold
 from mosaic_dagster.store.gc import live_digests
@@ -35,7 +36,7 @@ def verify(workspace: OpenWorkspace, hashes: bool, repair: bool) -> dict[str, li
             named = con.execute(
                 "SELECT DISTINCT artifact_path, content_hash FROM main.artifacts ORDER BY ALL"
             ).fetchall()
-            found = _findings(workspace, con, [path for path, _ in named])
+            found = _findings(workspace, con, named)
         if repair:
             with workspace.writing() as con:
                 # A parent that goes makes its children dangle.
@@ -51,11 +52,9 @@ def verify(workspace: OpenWorkspace, hashes: bool, repair: bool) -> dict[str, li
 
 
 def _findings(
-    workspace: OpenWorkspace, con: duckdb.DuckDBPyConnection, paths: list[str]
+    workspace: OpenWorkspace, con: duckdb.DuckDBPyConnection, named: list[tuple[str, str]]
 ) -> dict[str, list[Any]]:
-    missing = [
-        path for path in dict.fromkeys(paths) if not (workspace.objects.root / path).is_file()
-    ]
+    missing = [path for path, digest in named if not _is_there(workspace, path, digest)]
     live = live_digests(con)
     orphans = [
         f"{stored.digest[:2]}/{stored.digest}.{stored.ext}"
@@ -63,7 +62,7 @@ def _findings(
         if stored.digest not in live
     ]
     return {
-        "missing_files": missing,
+        "missing_files": list(dict.fromkeys(missing)),
         "orphan_files": orphans,
         "corrupt_files": [],
         "wrong_ref_counts": references.wrong(con),
@@ -71,6 +70,11 @@ def _findings(
         "predictions_without_arrays": _without_arrays(con),
         "damaged_journals": fold.damaged(con, workspace.database.journal_folder),
     }
+
+
+def _is_there(workspace: OpenWorkspace, path: str, digest: str) -> bool:
+    file = workspace.objects.root / path
+    return file.is_file() or (put_back(workspace.objects, digest) and file.is_file())
 
 
 def _is_altered(workspace: OpenWorkspace, path: str, digest: str) -> bool:

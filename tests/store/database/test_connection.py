@@ -11,8 +11,8 @@ import pytest
 from mosaic_dagster.errors import SchemaVersionError, StoreError, StoreFullError, StoreLockedError
 from mosaic_dagster.store import Database, FeatureRegistry, open_database
 from mosaic_dagster.store.database import connection, gate
-from mosaic_dagster.store.database.schemas import OWNERS
 from mosaic_dagster.store.database.attachment import Attachment
+from mosaic_dagster.store.database.schemas import OWNERS
 
 
 def _make_table(database: Database) -> None:

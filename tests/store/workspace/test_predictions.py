@@ -342,3 +342,14 @@ def test_scores_are_strict_json(store, make_prediction):
     store.save_prediction(**make_prediction(scores={"a": [float("nan"), np.inf], "b": {2, 1}}))
     text = store.query_predictions()["scores"][0]
     assert json.loads(text, parse_constant=pytest.fail) == {"a": [None, None], "b": [1, 2]}
+
+
+def test_a_chain_is_no_pipeline(store, pipeline, make_prediction, make_chain):
+    """A mixed-up identifier must be refused at once: the row would never get into its table."""
+    chain_id = make_chain(store, pipeline)
+    with pytest.raises(UnknownIdError):
+        store.save_prediction(**make_prediction(pipeline_id=chain_id))
+    with pytest.raises(UnknownIdError):
+        store.save_prediction(**make_prediction(pipeline_id=pipeline, chain_id=pipeline))
+    with pytest.raises(UnknownIdError):
+        store.log_step(chain_id, 0, None, "start")

@@ -30,11 +30,14 @@ class Portion:
         Bytes of the file up to their end.
     damaged
         Whether something unreadable follows, and whole records behind it.
+    more
+        Whether the file was longer than a portion when it was read.
     """
 
     records: list[Record]
     end: int
     damaged: bool
+    more: bool = False
 
 
 def names(folder: Path) -> list[str]:
@@ -63,8 +66,9 @@ def read(path: Path, offset: int, *, growing: bool = False) -> Portion:
                 return Portion([], offset, damaged=False)
             file.seek(offset)
             data = file.read(_PORTION)
-            found = scan(data, complete=len(data) < _PORTION)
-            if not found.records and len(data) == _PORTION:
+            more = len(data) == _PORTION
+            found = scan(data, complete=not more)
+            if more and not found.records:
                 # One record larger than a portion, or damage. Files are closed when they are full.
                 found = scan(data + file.readall(), complete=True)
     except FileNotFoundError:
@@ -74,7 +78,7 @@ def read(path: Path, offset: int, *, growing: bool = False) -> Portion:
         raise StoreError(
             msg, "Make it readable; it may hold rows that are nowhere else."
         ) from error
-    return Portion(found.records, offset + found.end, found.damaged)
+    return Portion(found.records, offset + found.end, found.damaged, more)
 
 
 @contextmanager

@@ -16,9 +16,20 @@ from mosaic_dagster.store.database.journal import files
 from mosaic_dagster.store.database.journal.files import Portion
 from mosaic_dagster.store.database.journal.kinds import CLAIM, COLUMNS, insert
 
+Folded = dict[str, int]
+"""Up to which byte each file is in the tables."""
 
-def fold(con: duckdb.DuckDBPyConnection, folder: Path, *, removable: bool = True) -> None:
-    """Write all new records of all files to the tables.
+
+def fold(
+    con: duckdb.DuckDBPyConnection,
+    folder: Path,
+    folded: Folded | None = None,
+    *,
+    removable: bool = True,
+) -> Folded:
+    """Write the new records of all files to the tables.
+
+    What others write meanwhile is left to the next fold, else it would not end while they write.
 
     Parameters
     ----------
@@ -26,22 +37,26 @@ def fold(con: duckdb.DuckDBPyConnection, folder: Path, *, removable: bool = True
         A connection that holds the database; no transaction is open.
     folder
         ``<workspace>/journal``.
+    folded
+        What an earlier fold returned, if the database was held ever since.
     removable
         Whether files that nobody needs any more are removed.
     """
     names = files.names(folder)
     if not names:
-        return
-    folded = _folded(con)
+        return folded or {}
+    known = _folded(con) if folded is None else dict(folded)
+    left = {*names}
     for name in names:
         path = folder / name
         with files.if_abandoned(path) as abandoned:
             # Whether its writer is gone is asked first: then nothing can come behind the end.
-            rest = _fold_file(con, path, folded.get(name, 0), growing=not abandoned)
+            rest = _fold_file(con, path, known.get(name, 0), growing=not abandoned)
+            known[name] = rest.end
             if abandoned and removable and not rest.damaged:
                 files.remove(path)
-    if removable:
-        _forget_removed(con, folder)
+                left.remove(name)
+    return _forget_removed(con, known, left) if removable else known
 
 
 def pending(con: duckdb.DuckDBPyConnection, folder: Path) -> bool:
@@ -71,27 +86,29 @@ def _unread(con: duckdb.DuckDBPyConnection, folder: Path) -> Iterator[tuple[str,
     for name in names:
         portion = files.read(folder / name, folded.get(name, 0))
         yield name, portion
-        while portion.records:
+        while portion.more and portion.records:
             portion = files.read(folder / name, portion.end)
             yield name, portion
 
 
-def _folded(con: duckdb.DuckDBPyConnection) -> dict[str, int]:
+def _folded(con: duckdb.DuckDBPyConnection) -> Folded:
     return dict(con.execute('SELECT file, "offset" FROM journal.folded').fetchall())
 
 
-def _forget_removed(con: duckdb.DuckDBPyConnection, folder: Path) -> None:
+def _forget_removed(con: duckdb.DuckDBPyConnection, folded: Folded, left: set[str]) -> Folded:
     """Forget how far files were read that are gone; also those whose remover was killed."""
-    gone = _folded(con).keys() - {*files.names(folder)}
+    gone = folded.keys() - left
     if gone:
         con.execute("DELETE FROM journal.folded WHERE file IN (SELECT unnest(?))", [sorted(gone)])
+    return {name: end for name, end in folded.items() if name in left}
 
 
 def _fold_file(
     con: duckdb.DuckDBPyConnection, path: Path, offset: int, *, growing: bool
 ) -> Portion:
     """Fold one file portion by portion; what is left is returned."""
-    while (portion := files.read(path, offset, growing=growing)).records:
+    more = True
+    while more and (portion := files.read(path, offset, growing=growing)).records:
         con.execute("BEGIN TRANSACTION")
         try:
             insert(con, portion.records)
@@ -104,5 +121,5 @@ def _fold_file(
             with suppress(duckdb.Error):
                 con.execute("ROLLBACK")
             raise
-        offset = portion.end
+        offset, more = portion.end, portion.more
     return portion

@@ -135,13 +135,17 @@ def insert_arrays(con: duckdb.DuckDBPyConnection, rows: Sequence[ArraysOf]) -> N
 
 
 def _insert_logs(con: duckdb.DuckDBPyConnection, rows: Sequence[Sequence[Any]]) -> None:
-    with rows_as(con, "incoming", COLUMNS[LOG], rows):
+    # Readers list entries of one time in order of writing, which a join or a clause for conflicts
+    # would not keep. There are no conflicts: each record is folded once.
+    columns = COLUMNS[LOG] | {"position": INTEGER}
+    placed = [[*row, position] for position, row in enumerate(rows)]
+    with rows_as(con, "incoming", columns, placed):
         con.execute(
             """
             INSERT INTO main.logs BY NAME
-            SELECT incoming.* FROM incoming
+            SELECT incoming.* EXCLUDE position FROM incoming
             SEMI JOIN (FROM main.pipelines WHERE status <> 'failed') USING (pipeline_id)
-            ON CONFLICT DO NOTHING
+            ORDER BY position
             """
         )
 

@@ -205,7 +205,7 @@ class TestKills:
         while killed < needed:
             with filled.lease() as con:
                 con.execute("TRUNCATE main.predictions; TRUNCATE main.prediction_arrays")
-                con.execute("TRUNCATE main.artifacts")
+                con.execute("TRUNCATE main.artifacts; TRUNCATE main.logs")
             _append(folder, *self._records(prediction))
             with duckdb.connect(str(filled.path)) as con:
                 dying = Dying(con, killed)

@@ -114,6 +114,17 @@ class TestClaims:
         assert _artifacts(con) == [("a", "First", 3, 3)]
 
 
+@pytest.mark.parametrize("count", [2, 3000])
+def test_log_entries_keep_their_order(con, log, count):
+    """Those of one time are listed as they were written; a join on the way may shuffle them."""
+    names = [f"{count - n:04}" for n in range(count)]
+    for _ in range(5):
+        con.execute("TRUNCATE main.logs")
+        kinds.insert(con, [log(name, ("alive", "done")[int(name) % 2]) for name in names])
+        found = con.execute("SELECT log_id FROM main.logs ORDER BY rowid").fetchall()
+        assert [name for (name,) in found] == names
+
+
 def test_nothing_to_write_is_fine(con):
     kinds.insert(con, [])
     assert _count(con, "main.predictions") == 0
