@@ -12,7 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 import mosaic_dagster
-from mosaic_dagster.cli import clean, ingest, run, show, status, store
+from mosaic_dagster.cli import clean, ingest, models, run, show, status, store
 from mosaic_dagster.cli.options import PROJECT_HELP
 from mosaic_dagster.errors import MosaicError
 
@@ -49,6 +49,7 @@ app.command("why")(status.why)
 app.command("show")(show.show)
 app.command("clean")(clean.clean)
 app.add_typer(store.app, name="store")
+app.add_typer(models.app, name="models")
 
 
 def _print_version(wanted: bool) -> None:

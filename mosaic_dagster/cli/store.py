@@ -1,8 +1,9 @@
-"""``mosaic store``: count, check and tidy the stored objects of a dataset."""
+"""``mosaic store``: count, check and tidy the stored objects and tables of a dataset."""
 
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,12 +12,14 @@ import polars as pl
 import typer
 
 from mosaic_dagster.cli.clean import ApplyOption
+from mosaic_dagster.cli.models.leaving import plan_sweep
+from mosaic_dagster.cli.models.lookups import count_rows
 from mosaic_dagster.cli.options import DatasetOption, JsonOption, ProjectOption
 from mosaic_dagster.cli.project import open_project
 from mosaic_dagster.cli.tables import print_json, print_lines, print_table, shown_path, size_text
 from mosaic_dagster.dataset import Dataset
 from mosaic_dagster.pipeline.report import MODEL_LABEL
-from mosaic_dagster.store import GRACE, GcReport, StoredObject, collect
+from mosaic_dagster.store import GRACE, StoredObject, VerifyReport, WorkspaceStore
 
 DAMAGED_FOLDER = "damaged"
 _MEMBER = "member:"
@@ -26,7 +29,7 @@ _HOUR = 3600
 app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
-    help="Count, check and tidy the stored objects of a dataset.",
+    help="Count, check and tidy the stored objects and tables of a dataset.",
 )
 
 _STATS_SCHEMA = {"kind": pl.String, "objects": pl.Int64, "bytes": pl.Int64}
@@ -38,47 +41,84 @@ _DAMAGED_SCHEMA = {"object": pl.String, "problem": pl.String, "belongs_to": pl.S
 def stats(
     dataset: DatasetOption = None, as_json: JsonOption = False, project: ProjectOption = None
 ) -> None:
-    """Count the stored objects and their bytes, by kind, and those that are named somewhere.
+    """Count the stored objects and their bytes, by kind, and what the tables name.
+
+    Artifacts are the fitted objects of models; each counts once for every chain that uses it, and
+    its file counts once.
 
     Example: mosaic store stats
     """
     with open_project(project) as found:
         opened = found.open(found.study(dataset))
         counted = opened.objects.stats()
-        live = opened.registry.live_objects()
+        with WorkspaceStore(opened.path) as store:
+            artifacts = store.list_artifacts()
+        rows = count_rows(opened.registry.database)
+        live = opened.registry.live_objects() | set(artifacts["content_hash"])
         there = [stored for stored in opened.objects.all() if stored.digest in live]
-    rows = [(f".{ext}", count, size) for ext, (count, size) in counted.by_ext.items()]
-    rows.append(("all", counted.objects, counted.bytes))
-    rows.append(("named by the database", len(there), sum(stored.size for stored in there)))
-    table = pl.DataFrame(rows, schema=_STATS_SCHEMA, orient="row")
+    listed: list[tuple[str, int, int | None]] = [
+        (f".{ext}", count, size) for ext, (count, size) in counted.by_ext.items()
+    ]
+    listed.append(("all", counted.objects, counted.bytes))
+    listed.append(("named by the database", len(there), sum(stored.size for stored in there)))
+    listed += [(table, count, None) for table, count in rows.items()]
+    listed += _artifact_counts(artifacts)
+    table = pl.DataFrame(listed, schema=_STATS_SCHEMA, orient="row")
     if not as_json:
-        sizes = pl.Series("size", [size_text(n) for n in table["bytes"]], dtype=pl.String)
-        table = table.drop("bytes").with_columns(sizes)
+        sizes = ["" if n is None else size_text(n) for n in table["bytes"]]
+        table = table.drop("bytes").with_columns(pl.Series("size", sizes, dtype=pl.String))
     print_table(table, as_json)
+
+
+def _artifact_counts(artifacts: pl.DataFrame) -> list[tuple[str, int, int | None]]:
+    """Artifacts by type, their uses, and the files that all of these share."""
+    sized = artifacts.with_columns(pl.col("size_bytes").fill_null(0))
+    by_type = sized.group_by(pl.col("artifact_type").fill_null("")).agg(
+        pl.len(), pl.col("size_bytes").sum()
+    )
+    uses, files = sized["ref_count"], sized.unique("content_hash")
+    return [
+        *((f"artifacts: {name}", count, size) for name, count, size in sorted(by_type.rows())),
+        ("uses of artifacts", int(uses.sum()), int((uses * sized["size_bytes"]).sum())),
+        ("files of artifacts", files.height, int(files["size_bytes"].sum())),
+    ]
+
+
+RepairOption = Annotated[
+    bool,
+    typer.Option(
+        "--repair",
+        help="Move damaged objects aside, so that the next run makes them again, and mend the "
+        "tables of models.",
+    ),
+]
+HashesOption = Annotated[
+    bool,
+    typer.Option(
+        "--hashes/--no-hashes", help="Read every byte, or only see whether the files exist."
+    ),
+]
 
 
 @app.command("verify")
 def verify(
-    repair: Annotated[
-        bool,
-        typer.Option(
-            "--repair", help="Move damaged objects aside, so that the next run makes them again."
-        ),
-    ] = False,
+    repair: RepairOption = False,
+    hashes: HashesOption = True,
     dataset: DatasetOption = None,
     as_json: JsonOption = False,
     project: ProjectOption = None,
 ) -> None:
-    """Read every object and compare its bytes with its name.
+    """Read every object, compare its bytes with its name, and check the tables of models.
 
-    The exit status is 1 when an object is damaged and was not moved aside. Objects that were
-    deleted are told too; the next run makes those that are still wanted.
+    The exit status is 1 when an object is damaged and was not moved aside, when an artifact of a
+    model is missing, when a journal is damaged, or when tables contradict each other and were
+    not mended. Results that were deleted are told too; the next run makes those that are wanted.
 
     Example: mosaic store verify --repair
     """
     with open_project(project) as found:
         opened = found.open(found.study(dataset))
-        checked = opened.objects.verify()
+        checked = _checked(opened, hashes)
         owners = _Owners(opened)
         missing = opened.registry.live_objects() - {s.digest for s in opened.objects.all()}
         rows = [_row(s.digest, "damaged", owners, _aside(opened, s, repair, found.root))
@@ -88,31 +128,96 @@ def verify(
                 _row(state, "a file of it is damaged", owners, shown_path(moved, found.root))
                 for state, moved in owners.move_states(checked.damaged)
             ]
-        rows += [_row(digest, "missing", owners, "") for digest in sorted(missing)]
-        rows += [
-            {"object": shown_path(path, found.root), "problem": "no object", "belongs_to": "",
-             "moved_to": ""}
-            for path in checked.unexpected
-        ]  # fmt: skip
+        strays = [path for path in checked.unexpected if not owners.registered(path)]
+        with WorkspaceStore(opened.path) as store:
+            # Only files that are registered under other names were not read yet.
+            others = len(strays) < len(checked.unexpected)
+            of_models = store.verify(hashes=others, repair=repair)
+        rows += _file_rows(missing, {s.digest for s in checked.damaged}, of_models, owners)
+        rows += [_plain_row(shown_path(path, found.root), "no object") for path in strays]
+        rows += _table_rows(of_models)
     table = pl.DataFrame(rows, schema=_DAMAGED_SCHEMA)
     if as_json:
         print_table(table, as_json=True)
     else:
         if rows:
             print_table(table if repair else table.drop("moved_to"))
-        print_lines(_verdict(checked.checked, checked.bytes, len(checked.damaged), repair))
-    if checked.damaged and not repair:
+        print_lines(_verdict(checked, hashes, repair))
+        print_lines(_verdict_of_models(of_models, repair))
+    if _is_wrong(checked, of_models, repair):
         raise typer.Exit(1)
 
 
-def _verdict(checked: int, size: int, damaged: int, repair: bool) -> list[str]:
-    told = f"{checked} objects ({size_text(size)}) were read"
+def _checked(dataset: Dataset, hashes: bool) -> VerifyReport:
+    if hashes:
+        return dataset.objects.verify()
+    counted = dataset.objects.stats()
+    return VerifyReport(counted.objects, counted.bytes, [], [], [])
+
+
+def _is_wrong(checked: VerifyReport, of_models: Mapping[str, Sequence[Any]], repair: bool) -> bool:
+    mendable = checked.damaged or of_models["wrong_ref_counts"] or of_models["dangling_rows"]
+    lasting = [of_models[kind] for kind in ("missing_files", "corrupt_files", "damaged_journals")]
+    return any(lasting) or bool(mendable and not repair)
+
+
+def _verdict(checked: VerifyReport, hashes: bool, repair: bool) -> list[str]:
+    told = f"{checked.checked} objects ({size_text(checked.bytes)})"
+    if not hashes:
+        return [f"{told} are there; their bytes were not read."]
+    damaged = len(checked.damaged)
     if not damaged:
-        return [f"{told}; none is damaged."]
+        return [f"{told} were read; none is damaged."]
     if repair:
-        return [f"{told}; {damaged} damaged, moved aside.", "`mosaic run` makes them again."]
+        return [f"{told} were read; {damaged} damaged, moved aside.",
+                "`mosaic run` makes results again."]  # fmt: skip
     remedy = "`mosaic store verify --repair` moves them aside, then `mosaic run` makes them again."
-    return [f"{told}; {damaged} damaged.", remedy]
+    return [f"{told} were read; {damaged} damaged.", remedy]
+
+
+def _verdict_of_models(found: Mapping[str, Sequence[Any]], repair: bool) -> list[str]:
+    lines = []
+    contradictions = len(found["wrong_ref_counts"]) + len(found["dangling_rows"])
+    if contradictions:
+        verb = "were mended." if repair else "are wrong; `mosaic store verify --repair` mends them."
+        lines.append(f"{contradictions} rows and counts of the tables of models {verb}")
+    if found["missing_files"]:
+        lost = f"{len(found['missing_files'])} artifacts of models have lost their file"
+        lines.append(f"{lost}: restore it, train again, or `mosaic models delete` the run.")
+    if found["damaged_journals"]:
+        lines.append("Rows behind the damage of a journal are in no table: save them again.")
+    return lines
+
+
+def _file_rows(
+    missing: set[str], damaged: set[str], of_models: Mapping[str, Sequence[Any]], owners: _Owners
+) -> list[dict[str, str]]:
+    """What is altered or gone, apart from what was found damaged already."""
+    lost = {owners.digest_of(path) for path in of_models["missing_files"]}
+    altered = {owners.digest_of(path) for path in of_models["corrupt_files"]} - lost
+    return [
+        *(_row(digest, "damaged", owners, "") for digest in sorted(altered - damaged)),
+        *(_row(digest, "missing", owners, "") for digest in sorted(missing | (lost - damaged))),
+    ]
+
+
+def _table_rows(found: Mapping[str, Sequence[Any]]) -> list[dict[str, str]]:
+    rows = [
+        _plain_row(row["artifact_id"], f"counted {row['ref_count']} times, not {row['expected']}")
+        for row in found["wrong_ref_counts"]
+    ]
+    for row in found["dangling_rows"]:
+        ((column, lost),) = ((k, v) for k, v in row.items() if k not in ("table", "id"))
+        rows.append(_plain_row(f"{row['table']} {row['id']}", f"its {column} {lost} is gone"))
+    rows += [_plain_row(f"journal {name}", "damaged") for name in found["damaged_journals"]]
+    if found["predictions_without_arrays"]:
+        count = len(found["predictions_without_arrays"])
+        rows.append(_plain_row("predictions", f"{count} without arrays, which is no error"))
+    return rows
+
+
+def _plain_row(name: str, problem: str) -> dict[str, str]:
+    return {"object": name, "problem": problem, "belongs_to": "", "moved_to": ""}
 
 
 def _row(digest: str, problem: str, owners: _Owners, moved_to: str) -> dict[str, str]:
@@ -137,6 +242,7 @@ class _Owners:
         self.dataset = dataset
         self.names: dict[str, list[str]] = defaultdict(list)
         self.states: dict[str, set[str]] = defaultdict(set)
+        self.digests: dict[str, str] = {}
         registry = dataset.registry
         with registry.session():
             for entry in registry.entries():
@@ -144,10 +250,23 @@ class _Owners:
                     self.names[entry.tracks_sha256].append(f"tracks {entry.key}")
             for pipeline in sorted({name for name, _, _ in registry.pipelines()} - {""}):
                 self._add(pipeline)
+        with WorkspaceStore(dataset.path) as store:
+            for row in store.list_artifacts().iter_rows(named=True):
+                name = f"artifact {row['artifact_id']} {row['operator_class'] or ''}".rstrip()
+                self.names[row["content_hash"]].append(name)
+                self.digests[row["artifact_path"]] = row["content_hash"]
 
     def of(self, digest: str) -> str:
         """Steps and entries in words."""
         return ", ".join(dict.fromkeys(self.names.get(digest, []))) or _NOBODY
+
+    def digest_of(self, path: str) -> str:
+        """Digest of an artifact's file."""
+        return self.digests.get(path, path)
+
+    def registered(self, path: Path) -> bool:
+        """Whether a file that is named otherwise than objects are is an artifact."""
+        return path.relative_to(self.dataset.objects.root).as_posix() in self.digests
 
     def move_states(self, damaged: list[StoredObject]) -> list[tuple[str, Path]]:
         """Move aside the states whose files are damaged: only then are they fitted again."""
@@ -176,43 +295,46 @@ def gc(
     grace: Annotated[
         float, typer.Option("--grace", min=0, metavar="HOURS", help="Spare younger objects.")
     ] = GRACE.total_seconds() / _HOUR,
+    stale: Annotated[
+        float | None,
+        typer.Option(
+            "--stale-claims",
+            min=0,
+            metavar="HOURS",
+            help="Give up artifacts that were saved longer ago and that no chain took up since.",
+        ),
+    ] = None,
     dataset: DatasetOption = None,
     as_json: JsonOption = False,
     project: ProjectOption = None,
 ) -> None:
-    """Remove objects that no row of the database names.
+    """Remove objects that no row of the database names, and artifacts that no chain names.
 
     Without --apply it is only said what would go. Young objects are spared: a run may be about
-    to record them.
+    to record them. An artifact that was saved waits for its chain; --stale-claims ends the wait
+    of those whose training crashed.
 
     Example: mosaic store gc --apply
     """
     with open_project(project) as found:
         opened = found.open(found.study(dataset))
-        report = collect(
-            opened.registry.database, opened.objects,
-            grace=timedelta(hours=grace), dry_run=not apply,
-        )  # fmt: skip
+        hours = timedelta(hours=grace)
+        with WorkspaceStore(opened.path) as store, store.session():
+            swept = plan_sweep(opened, store, hours, stale)
+            if apply:
+                seconds = None if stale is None else stale * _HOUR
+                store.gc_artifacts(stale_claims_after=seconds, orphan_grace=hours.total_seconds())
+                swept = swept.applied(opened, hours)
     if as_json:
-        print_json(_gc_facts(report))
+        print_json(swept.facts(not apply))
         return
-    verb = "would be removed; --apply does it" if report.dry_run else "were removed"
-    print_lines(
-        [
-            f"{len(report.removed)} objects ({size_text(report.bytes)}) {verb}.",
-            f"{report.kept} are live; {report.spared_by_grace} that nothing names are younger "
-            f"than {grace:g} hours and stay.",
-        ]
+    verb = "were removed." if apply else "would be removed; --apply does it."
+    lines = [f"{len(swept.removed)} objects ({size_text(swept.bytes)}) {verb}"]
+    if swept.artifacts or swept.claims:
+        lines.append(f"{len(swept.artifacts)} artifacts that no chain names are among what goes, "
+                     f"{swept.claims} claims on artifacts were stale.")  # fmt: skip
+    lines.append(
+        f"{swept.live} are live; {swept.spared} that nothing names are younger "
+        f"than {grace:g} hours and stay."
     )
-
-
-def _gc_facts(report: GcReport) -> dict[str, Any]:
-    removed = [{"sha256": s.digest, "ext": s.ext, "bytes": s.size} for s in report.removed]
-    return {
-        "dry_run": report.dry_run,
-        "removed": removed,
-        "bytes": report.bytes,
-        "live": report.kept,
-        "spared_by_grace": report.spared_by_grace,
-        "temporary": report.temporary,
-    }
+    print_lines(lines)

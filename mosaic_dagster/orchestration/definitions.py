@@ -13,6 +13,12 @@ from mosaic_dagster.orchestration.asset_factory import AssetFactory
 from mosaic_dagster.orchestration.io_manager import ArtifactIOManager
 from mosaic_dagster.orchestration.jobs import asset_jobs, refresh_job
 from mosaic_dagster.orchestration.resource_types import EngineResource, WorkspaceResource
+from mosaic_dagster.orchestration.upkeep import (
+    store_checks,
+    upkeep_job,
+    weekly_upkeep,
+    without_checks,
+)
 from mosaic_dagster.pipeline import Study
 
 
@@ -22,7 +28,7 @@ def build_definitions(
     *,
     owners: Sequence[str] = (),
 ) -> dg.Definitions:
-    """Assets, jobs and IO managers of some studies.
+    """Assets, checks, jobs, schedules and IO managers of some studies.
 
     Parameters
     ----------
@@ -58,13 +64,19 @@ def build_definitions(
         warnings.simplefilter("ignore", dg.BetaWarning)
         assets = [asset for study in studies for asset in AssetFactory(study, owners).assets()]
 
-    def defined(*more_jobs: dg.JobDefinition) -> dg.Definitions:
+    jobs = without_checks(asset_jobs(studies))
+    upkeep = [upkeep_job(studies)] if studies else []
+
+    def defined(**more: Any) -> dg.Definitions:
         return dg.Definitions(
-            assets=assets,
-            jobs=[*asset_jobs(studies), *more_jobs],
-            resources=used | given,
-            executor=dg.in_process_executor,
+            assets=assets, resources=used | given, executor=dg.in_process_executor, **more
         )
 
-    # The job refresh runs the others, so these are resolved before it exists.
-    return defined(refresh_job(studies, defined().resolve_job_def))
+    # The job refresh runs the others, so these are resolved before it exists; and before there
+    # are checks, which Dagster would add to whatever part of a job it runs.
+    refresh = refresh_job(studies, defined(jobs=jobs).resolve_job_def)
+    return defined(
+        jobs=[*jobs, *upkeep, refresh],
+        asset_checks=store_checks(studies),
+        schedules=[weekly_upkeep(job) for job in upkeep],
+    )
