@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from datetime import date
 from enum import Enum
 from pathlib import PurePath
@@ -26,7 +26,22 @@ _REQUIRED = {
 }  # fmt: skip
 
 
+_CHECKS = {
+    kind: tuple(
+        (place, name, name in _REQUIRED, (64 if name in _WIDE else 32) * (column is INTEGER))
+        for place, (name, column) in enumerate(columns.items())
+        if column in (TEXT, INTEGER)
+    )
+    for kind, columns in COLUMNS.items()
+}
+"""Place, name, whether it must be given, and bits (0 for text) of the columns to check."""
+
+_JSON = json.JSONEncoder(allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+
 _AS_THEY_ARE = {bool, int, str, type(None)}
+
+
+_SAFE = 2**31 - 1
 
 
 def to_json(value: Any, name: str) -> str | None:
@@ -49,8 +64,7 @@ def to_json(value: Any, name: str) -> str | None:
     except RecursionError as error:
         msg = f"{name} is nested too deeply, or contains itself."
         raise StoreValueError(msg, "Give a flatter value.") from error
-    written = json.dumps(plain, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
-    return text(written, name)
+    return text(_JSON.encode(plain), name)
 
 
 def from_json(text: str | None) -> Any:
@@ -68,11 +82,15 @@ def finite(value: Any) -> float | None:
     """
     if value is None:
         return None
+    remedy = "Give a float, or None where there is no score."
+    if isinstance(value, str):
+        msg = f"The score {value!r} is text."
+        raise StoreTypeError(msg, remedy)
     try:
         number = float(value)
     except (TypeError, ValueError, OverflowError) as error:
         msg = f"The score {value!r} is no number."
-        raise StoreTypeError(msg, "Give a float, or None where there is no score.") from error
+        raise StoreTypeError(msg, remedy) from error
     return number if math.isfinite(number) else None
 
 
@@ -119,6 +137,8 @@ def whole(value: Any, name: str, bits: int = 64) -> int | None:
     """
     if value is None:
         return None
+    if type(value) is int and -_SAFE <= value <= _SAFE:
+        return value
     fits = isinstance(value, int | np.integer | float | np.floating)
     if isinstance(value, bool) or not fits or not math.isfinite(value):
         msg = f"{name} is {value!r}, which is no whole number."
@@ -130,7 +150,7 @@ def whole(value: Any, name: str, bits: int = 64) -> int | None:
     return int(number)
 
 
-def check_row(kind: str, values: Iterable[Any]) -> None:
+def check_row(kind: str, values: Sequence[Any]) -> None:
     """Check that the tables will take a row that is about to be journalled.
 
     A row that they refuse later could not be told to its caller, and would stop every lease.
@@ -140,11 +160,16 @@ def check_row(kind: str, values: Iterable[Any]) -> None:
     StoreTypeError, StoreValueError
         As :func:`text` and :func:`whole`.
     """
-    for (name, column), value in zip(COLUMNS.get(kind, {}).items(), values, strict=False):
-        if column is TEXT and (value is not None or name in _REQUIRED):
+    # Nearly all values are right, and each row pays for finding that out.
+    for place, name, required, bits in _CHECKS.get(kind, ()):
+        value = values[place]
+        if bits:
+            whole(value, name, bits)
+        elif type(value) is str:
+            if not value.isascii():
+                text(value, name)
+        elif value is not None or required:
             text(value, name)
-        elif column is INTEGER:
-            whole(value, name, 64 if name in _WIDE else 32)
 
 
 def _plain(value: Any, where: str) -> Any:

@@ -63,7 +63,7 @@ def save(workspace: OpenWorkspace, given: Mapping[str, Any]) -> str:
     pipelines.ensure_open(workspace, values[1])
     if values[2] is not None:
         chains.ensure_known(workspace, values[2])
-    workspace.append(PREDICTION, values, arrays)
+    workspace.append(PREDICTION, values, arrays, checked=True)
     if not arrays:
         workspace.alive.put(_without_arrays(values[0]), True)
     return str(values[0])

@@ -23,6 +23,8 @@ _HEADER = struct.Struct("<4sIII")
 _LENGTHS = struct.Struct("<II")
 _TYPES = {"f": np.dtype("<f8"), "i": np.dtype("<i8")}
 
+_JSON = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
+
 LARGEST = 1 << 23
 """Bytes of arrays above which a row is better written to the tables at once."""
 
@@ -72,7 +74,7 @@ def encode(record: Record) -> list[bytes | memoryview]:
         for name, array in record.arrays.items()
     ]
     head = [record.kind, record.values, [[n, code, a.shape] for n, code, a in arrays]]
-    text = json.dumps(head, separators=(",", ":"), allow_nan=False).encode()
+    text = _JSON.encode(head).encode()
     body: list[bytes | memoryview] = [text]
     body += [_bytes_of(array, _TYPES[code]) for _, code, array in arrays]
     length = sum(len(piece) for piece in body)
