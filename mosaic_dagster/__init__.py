@@ -6,6 +6,14 @@ Every result is a function of its inputs, so it is looked up before it is comput
 from mosaic_dagster.dataset import Dataset, EntryKey
 from mosaic_dagster.pipeline import CallbackStep, FeatureStep, Pipeline, Study, TrainingStep
 
-__all__ = ["CallbackStep", "Dataset", "EntryKey", "FeatureStep", "Pipeline", "Study", "TrainingStep"]
+__all__ = [
+    "CallbackStep",
+    "Dataset",
+    "EntryKey",
+    "FeatureStep",
+    "Pipeline",
+    "Study",
+    "TrainingStep",
+]
 
 __version__ = "0.1.0"

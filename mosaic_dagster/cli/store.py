@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,14 +13,19 @@ import polars as pl
 import typer
 
 from mosaic_dagster.cli.clean import ApplyOption
-from mosaic_dagster.cli.models.leaving import plan_sweep
-from mosaic_dagster.cli.models.lookups import count_rows
 from mosaic_dagster.cli.options import DatasetOption, JsonOption, ProjectOption
 from mosaic_dagster.cli.project import open_project
 from mosaic_dagster.cli.tables import print_json, print_lines, print_table, shown_path, size_text
 from mosaic_dagster.dataset import Dataset
 from mosaic_dagster.pipeline.report import MODEL_LABEL
-from mosaic_dagster.store import GRACE, StoredObject, VerifyReport, WorkspaceStore
+from mosaic_dagster.store import (
+    GRACE,
+    Leaving,
+    StoredObject,
+    VerifyReport,
+    WorkspaceStore,
+    collect,
+)
 
 DAMAGED_FOLDER = "damaged"
 _MEMBER = "member:"
@@ -53,7 +59,7 @@ def stats(
         counted = opened.objects.stats()
         with WorkspaceStore(opened.path) as store:
             artifacts = store.list_artifacts()
-        rows = count_rows(opened.registry.database)
+            rows = store.preview.counts()
         live = opened.registry.live_objects() | set(artifacts["content_hash"])
         there = [stored for stored in opened.objects.all() if stored.digest in live]
     listed: list[tuple[str, int, int | None]] = [
@@ -318,23 +324,51 @@ def gc(
     """
     with open_project(project) as found:
         opened = found.open(found.study(dataset))
-        hours = timedelta(hours=grace)
+        claims, orphans = None if stale is None else stale * _HOUR, grace * _HOUR
         with WorkspaceStore(opened.path) as store, store.session():
-            swept = plan_sweep(opened, store, hours, stale)
+            leaving = store.preview.gc_artifacts(stale_claims_after=claims, orphan_grace=orphans)
             if apply:
-                seconds = None if stale is None else stale * _HOUR
-                store.gc_artifacts(stale_claims_after=seconds, orphan_grace=hours.total_seconds())
-                swept = swept.applied(opened, hours)
+                store.gc_artifacts(stale_claims_after=claims, orphan_grace=orphans)
+            # Files that killed puts left go with this one.
+            rest = collect(
+                opened.registry.database, opened.objects, grace=timedelta(hours=grace),
+                dry_run=not apply,
+            )  # fmt: skip
+            if apply:
+                # What was wanted again meanwhile is still there.
+                gone = [f for f in leaving.files if not (opened.objects.root / f.path).exists()]
+                leaving = replace(leaving, files=gone)
     if as_json:
-        print_json(swept.facts(not apply))
-        return
-    verb = "were removed." if apply else "would be removed; --apply does it."
-    lines = [f"{len(swept.removed)} objects ({size_text(swept.bytes)}) {verb}"]
-    if swept.artifacts or swept.claims:
-        lines.append(f"{len(swept.artifacts)} artifacts that no chain names are among what goes, "
-                     f"{swept.claims} claims on artifacts were stale.")  # fmt: skip
+        print_json(_gc_facts(leaving, rest.temporary, dry_run=not apply))
+    else:
+        print_lines(_gc_lines(leaving, grace, dry_run=not apply))
+
+
+def _gc_lines(leaving: Leaving, grace: float, *, dry_run: bool) -> list[str]:
+    verb = "would be removed; --apply does it." if dry_run else "were removed."
+    lines = [f"{len(leaving.files)} objects ({size_text(leaving.bytes)}) {verb}"]
+    if leaving.artifacts or leaving.claims:
+        lines.append(f"{len(leaving.artifacts)} artifacts that no chain names are among what goes, "
+                     f"{leaving.claims} claims on artifacts were stale.")  # fmt: skip
     lines.append(
-        f"{swept.live} are live; {swept.spared} that nothing names are younger "
+        f"{leaving.live} are live; {leaving.spared} that nothing names are younger "
         f"than {grace:g} hours and stay."
     )
-    print_lines(lines)
+    return lines
+
+
+def _gc_facts(leaving: Leaving, temporary: int, *, dry_run: bool) -> dict[str, Any]:
+    removed = [
+        {"sha256": file.sha256, "ext": file.path.partition(".")[2], "bytes": file.bytes}
+        for file in leaving.files
+    ]
+    return {
+        "dry_run": dry_run,
+        "removed": removed,
+        "bytes": leaving.bytes,
+        "artifacts": leaving.artifacts,
+        "stale_claims": leaving.claims,
+        "live": leaving.live,
+        "spared_by_grace": leaving.spared,
+        "temporary": temporary,
+    }

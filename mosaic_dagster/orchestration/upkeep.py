@@ -9,13 +9,12 @@ from datetime import timedelta
 from typing import Any
 
 import dagster as dg
-import polars as pl
 from pydantic import Field
 
 from mosaic_dagster.dataset import Dataset
 from mosaic_dagster.orchestration.asset_keys import tracks_key
 from mosaic_dagster.pipeline import Study
-from mosaic_dagster.store import StoredObject, WorkspaceStore, collect
+from mosaic_dagster.store import LeavingFile, WorkspaceStore, collect
 
 STORE_IS_SOUND = "store_is_sound"
 STORE_UPKEEP = "store_upkeep"
@@ -74,13 +73,13 @@ class Findings:
 class Sweep:
     """Files that nothing names any more, and whether they were removed."""
 
-    files: Sequence[StoredObject]
+    files: Sequence[LeavingFile]
     applied: bool
 
     @property
     def bytes(self) -> int:
         """Their size in all."""
-        return sum(stored.size for stored in self.files)
+        return sum(file.bytes for file in self.files)
 
 
 def store_checks(studies: Sequence[Study]) -> list[dg.AssetChecksDefinition]:
@@ -190,21 +189,18 @@ def sweep(dataset: Dataset, grace_hours: float, *, apply: bool) -> Sweep:
     """
     grace = timedelta(hours=grace_hours)
     with WorkspaceStore(dataset.path) as store, store.session():
-        found = [
-            *_unreferenced(dataset, store.list_artifacts()),
-            *collect(dataset.registry.database, dataset.objects, grace=grace).removed,
-        ]
+        found = store.preview.gc_artifacts(orphan_grace=grace.total_seconds()).files
         if apply:
             store.gc_artifacts(orphan_grace=grace.total_seconds())
             # Left-over temporary files go with this one.
             collect(dataset.registry.database, dataset.objects, grace=grace, dry_run=False)
-            found = [s for s in found if not dataset.objects.exists(s.digest, s.ext)]
+            found = [file for file in found if not (dataset.objects.root / file.path).exists()]
     return Sweep(found, apply)
 
 
 def check_result(found: Findings, swept: Sweep) -> dg.AssetCheckResult:
     """The findings as Dagster shows them: an error for what is lost, else a warning."""
-    leftovers = [] if swept.applied else [stored.digest for stored in swept.files]
+    leftovers = [] if swept.applied else [file.sha256 for file in swept.files]
     kinds = {**found.kinds, LEFTOVERS: leftovers}
     is_lost = any(kinds[kind] for kind in _LOSSES)
     metadata: dict[str, Any] = {kind: len(names) for kind, names in kinds.items()}
@@ -239,18 +235,6 @@ def _in_words(kinds: Mapping[str, Sequence[str]]) -> str:
     if kinds[LEFTOVERS]:
         remedies.append("`mosaic store gc --apply` removes what is left over.")
     return f"{', '.join(told)}. {' '.join(remedies)}"
-
-
-def _unreferenced(dataset: Dataset, artifacts: pl.DataFrame) -> list[StoredObject]:
-    """Files that only artifacts at count zero name."""
-    unused = pl.col("ref_count") <= 0
-    live = {*artifacts.filter(~unused)["content_hash"], *dataset.registry.live_objects()}
-    columns = artifacts.filter(unused).select(
-        "content_hash", "artifact_path", pl.col("size_bytes").fill_null(0)
-    )
-    files = {StoredObject(sha, path.partition(".")[2], size) for sha, path, size in columns.rows()}
-    there = (s for s in files if s.digest not in live and dataset.objects.exists(s.digest, s.ext))
-    return sorted(there)
 
 
 def _digest(path: str) -> str:

@@ -48,7 +48,7 @@ from mosaic_dagster.store.library import PipelineLibrary
 from mosaic_dagster.store.output_writer import OutputWriter, WrittenStep
 from mosaic_dagster.store.outputs import StepOutput
 from mosaic_dagster.store.trained_chain import TrainedChain
-from mosaic_dagster.store.workspace import WorkspaceStore
+from mosaic_dagster.store.workspace import Leaving, LeavingFile, Preview, WorkspaceStore
 
 __all__ = [
     "GRACE",
@@ -68,6 +68,8 @@ __all__ = [
     "FeatureRegistry",
     "GcReport",
     "Head",
+    "Leaving",
+    "LeavingFile",
     "MetaModelConfig",
     "ObjectStore",
     "OperatorChain",
@@ -75,6 +77,7 @@ __all__ = [
     "Outcome",
     "OutputWriter",
     "PipelineLibrary",
+    "Preview",
     "ResultRow",
     "RunRow",
     "SourceRow",

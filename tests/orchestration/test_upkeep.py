@@ -147,7 +147,7 @@ def test_artifacts_at_count_zero_go_and_others_stay(lab: Any) -> None:
         size = store.get_artifact_path(gone).stat().st_size
         store.delete_run(run, delete_artifacts=False)
     told = sweep(lab.dataset, 24.0, apply=False)
-    assert [stored.digest for stored in told.files] == [gone.removeprefix("art_")]
+    assert [file.sha256 for file in told.files] == [gone.removeprefix("art_")]
     assert (told.bytes, told.applied) == (size, False)
     assert sweep(lab.dataset, 24.0, apply=True).bytes == size
     with WorkspaceStore(lab.workspace) as store:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mosaic_dagster.cli.models.identifiers import Identifiers
-from mosaic_dagster.cli.models.lookups import known_identifiers
 from mosaic_dagster.cli.project import Project, open_project
 from mosaic_dagster.dataset import Dataset
 from mosaic_dagster.store import WorkspaceStore
@@ -36,5 +35,4 @@ def open_models(project: Path | None, dataset: str | None) -> Iterator[Models]:
     with open_project(project) as found:
         opened = found.open(found.study(dataset))
         with WorkspaceStore(opened.path) as store, store.session():
-            known = Identifiers(known_identifiers(opened.registry.database))
-            yield Models(found, opened, store, known)
+            yield Models(found, opened, store, Identifiers(store.preview.identifiers()))

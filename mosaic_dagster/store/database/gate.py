@@ -6,6 +6,7 @@ import atexit
 import ctypes
 import os
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import duckdb
@@ -54,11 +55,27 @@ _gates_lock = threading.Lock()
 
 def _close_idle_instances() -> None:
     # A child has none of the threads of a DuckDB instance, and would hang on them when it ends.
+    for gate in _free_gates():
+        if gate.con is None:
+            gate.attachment.close()
+
+
+def _close_instances() -> None:
+    # An instance that outlives the interpreter's modules makes DuckDB complain on the terminal.
+    for gate in _free_gates():
+        if gate.con is not None and not gate.depth:
+            gate.con.close()
+            gate.con = None
+        if gate.con is None:
+            gate.attachment.close()
+
+
+def _free_gates() -> Iterator[Gate]:
+    """Gates of this process that no thread is in; none can enter while it is looked at."""
     for gate in list(_gates.values()):
         if not gate.inherited and gate.queue.acquire(blocking=False):
             try:
-                if gate.con is None:
-                    gate.attachment.close()
+                yield gate
             finally:
                 gate.queue.release()
 
@@ -71,8 +88,7 @@ def _forget_parent() -> None:
         gate.abandon()
 
 
-# An instance that outlives the interpreter's modules makes DuckDB complain on the terminal.
-atexit.register(_close_idle_instances)
+atexit.register(_close_instances)
 os.register_at_fork(before=_close_idle_instances, after_in_child=_forget_parent)
 
 

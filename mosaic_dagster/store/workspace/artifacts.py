@@ -69,11 +69,9 @@ def save_bytes(
     stored = _put(workspace, data, ext)
     identifier = ID_PREFIX + stored.digest
     now = time.time_ns() // 1000
-    workspace.append(
-        CLAIM,
-        [identifier, path_of(stored), stored.digest, operator_class, artifact_type, format,
-         stored.size, now],
-    )  # fmt: skip
+    path = collection.path_of(stored)
+    values = [identifier, path, stored.digest, operator_class, artifact_type, format, stored.size]
+    workspace.append(CLAIM, [*values, now])
     # A collector that did not see the claim yet may have taken the file away meanwhile; one that
     # takes it from here on looks for claims first.
     while not workspace.objects.exists(stored.digest, stored.ext):
@@ -265,11 +263,6 @@ def release(workspace: OpenWorkspace, artifact_id: str) -> bool:
                 [artifact_id],
             )
         return collection.remove_unreferenced(workspace, [artifact_id]) > 0
-
-
-def path_of(stored: StoredObject) -> str:
-    """Path of an object below ``artifacts/``, as the table holds it."""
-    return f"{stored.digest[:2]}/{stored.digest}.{stored.ext}"
 
 
 def _put(workspace: OpenWorkspace, data: bytes, ext: str) -> StoredObject:

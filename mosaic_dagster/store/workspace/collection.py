@@ -39,19 +39,30 @@ def gc_artifacts(
     StoreValueError
         A time is negative.
     """
-    for name, seconds in (("stale_claims_after", stale_claims_after),
-                          ("orphan_grace", orphan_grace)):  # fmt: skip
-        if seconds is not None and seconds < 0:
-            msg = f"{name} is {seconds}."
-            raise StoreValueError(msg, "Give a time in seconds, not below zero.")
+    check_times(stale_claims_after, orphan_grace)
     with workspace.session():
-        if stale_claims_after is not None:
-            _drop_stale_claims(workspace, stale_claims_after)
+        with workspace.writing() as con:
+            drop_stale_claims(workspace, con, stale_claims_after)
         count = remove_unreferenced(workspace)
         with workspace.reading() as con:
             live = live_digests(con)
-            orphans = _old_orphans(workspace, live, orphan_grace)
+            orphans = old_orphans(workspace, live, orphan_grace)
             return count + _remove(workspace, con, orphans, timedelta(seconds=orphan_grace))
+
+
+def check_times(stale_claims_after: float | None, orphan_grace: float) -> None:
+    """Refuse times below zero.
+
+    Raises
+    ------
+    StoreValueError
+        A time is negative.
+    """
+    given = {"stale_claims_after": stale_claims_after, "orphan_grace": orphan_grace}
+    for name, seconds in given.items():
+        if seconds is not None and seconds < 0:
+            msg = f"{name} is {seconds}."
+            raise StoreValueError(msg, "Give a time in seconds, not below zero.")
 
 
 def remove_unreferenced(workspace: OpenWorkspace, ids: Iterable[str] | None = None) -> int:
@@ -63,7 +74,7 @@ def remove_unreferenced(workspace: OpenWorkspace, ids: Iterable[str] | None = No
         Files removed.
     """
     with workspace.writing() as con:
-        rows = _delete_rows(con, ids)
+        rows = [(digest, path) for _, digest, path in delete_unreferenced(con, ids)]
     workspace.forget()
     if not rows:
         return 0
@@ -98,12 +109,12 @@ def _remove_elsewhere(
     return count
 
 
-def _delete_rows(
+def delete_unreferenced(
     con: duckdb.DuckDBPyConnection, ids: Iterable[str] | None
-) -> list[tuple[str, str]]:
-    """Delete rows at count 0; the digests and paths that they had."""
+) -> list[tuple[str, str, str]]:
+    """Delete rows at count 0; the identifiers, digests and paths that they had."""
     query = "DELETE FROM main.artifacts WHERE ref_count <= 0"
-    returning = " RETURNING content_hash, artifact_path"
+    returning = " RETURNING artifact_id, content_hash, artifact_path"
     if ids is None:
         return con.execute(query + returning).fetchall()
     with texts_as(con, "released", ids):
@@ -111,22 +122,29 @@ def _delete_rows(
         return con.execute(query + asked + returning).fetchall()
 
 
-def _drop_stale_claims(workspace: OpenWorkspace, seconds: float) -> None:
-    """Drop the open claims of artifacts that were not saved again for so long."""
+def drop_stale_claims(
+    workspace: OpenWorkspace, con: duckdb.DuckDBPyConnection, seconds: float | None
+) -> int:
+    """Drop the open claims of artifacts that were not saved again for so long; how many.
+
+    None drops none.
+    """
+    if seconds is None:
+        return 0
     oldest = time.time() - seconds
-    with workspace.writing() as con:
-        rows = con.execute(
-            "SELECT artifact_id, artifact_path FROM main.artifacts "
-            "WHERE open_claims > 0 AND created_at <= ?",
-            [datetime.fromtimestamp(oldest, UTC).replace(tzinfo=None)],
-        ).fetchall()
-        # Saving an object again renews its file, not its row; registering one only its row.
-        stale = [name for name, path in rows if not _younger(workspace, path, oldest)]
-        with texts_as(con, "stale", stale):
-            con.execute(
-                "UPDATE main.artifacts SET ref_count = greatest(ref_count - open_claims, 0), "
-                "open_claims = 0 WHERE artifact_id IN (SELECT value FROM stale)"
-            )
+    rows = con.execute(
+        "SELECT artifact_id, artifact_path, open_claims FROM main.artifacts "
+        "WHERE open_claims > 0 AND created_at <= ?",
+        [datetime.fromtimestamp(oldest, UTC).replace(tzinfo=None)],
+    ).fetchall()
+    # Saving an object again renews its file, not its row; registering one only its row.
+    stale = {name: n for name, path, n in rows if not _younger(workspace, path, oldest)}
+    with texts_as(con, "stale", stale):
+        con.execute(
+            "UPDATE main.artifacts SET ref_count = greatest(ref_count - open_claims, 0), "
+            "open_claims = 0 WHERE artifact_id IN (SELECT value FROM stale)"
+        )
+    return sum(stale.values())
 
 
 def _younger(workspace: OpenWorkspace, path: str, oldest: float) -> bool:
@@ -136,13 +154,18 @@ def _younger(workspace: OpenWorkspace, path: str, oldest: float) -> bool:
         return False
 
 
-def _old_orphans(workspace: OpenWorkspace, live: set[str], grace: float) -> list[StoredObject]:
+def path_of(stored: StoredObject) -> str:
+    """Path of an object below ``artifacts/``, as the table holds it."""
+    return f"{stored.digest[:2]}/{stored.digest}.{stored.ext}"
+
+
+def old_orphans(workspace: OpenWorkspace, live: set[str], grace: float) -> list[StoredObject]:
+    """Objects that no table names and that are older than a grace, in seconds."""
     oldest = time.time() - grace
     return [
         stored
         for stored in workspace.objects.all()
-        if stored.digest not in live
-        and not _younger(workspace, f"{stored.digest[:2]}/{stored.digest}.{stored.ext}", oldest)
+        if stored.digest not in live and not _younger(workspace, path_of(stored), oldest)
     ]
 
 

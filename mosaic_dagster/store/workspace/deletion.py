@@ -23,17 +23,31 @@ def delete_run(workspace: OpenWorkspace, run_id: str, delete_artifacts: bool) ->
     """
     with workspace.session():
         with workspace.writing() as con:
-            pipelines = con.execute(
-                "SELECT pipeline_id FROM main.pipelines WHERE run_id = ?", [run_id]
-            ).fetchall()
-            with texts_as(con, "leaving", [pipeline_id for (pipeline_id,) in pipelines]):
-                deleted, artifacts = delete_work(con, logs=True)
-            for table in ("pipelines", "runs"):
-                deleted += _deleted(con, f"DELETE FROM main.{table} WHERE run_id = ?", [run_id])
+            rows, artifacts = delete_rows_of_run(con, run_id)
         workspace.forget()
-        if deleted and delete_artifacts:
+        if artifacts and delete_artifacts:
             collection.remove_unreferenced(workspace, artifacts)
-    return deleted
+    return sum(rows.values())
+
+
+def delete_rows_of_run(
+    con: duckdb.DuckDBPyConnection, run_id: str
+) -> tuple[dict[str, int], list[str]]:
+    """Delete a run with all it made, inside the caller's transaction.
+
+    Returns
+    -------
+    tuple of dict and list of str
+        Rows of each table, and the artifacts whose references were given back.
+    """
+    pipelines = con.execute(
+        "SELECT pipeline_id FROM main.pipelines WHERE run_id = ?", [run_id]
+    ).fetchall()
+    with texts_as(con, "leaving", [pipeline_id for (pipeline_id,) in pipelines]):
+        rows, artifacts = delete_work(con, logs=True)
+    for table in ("pipelines", "runs"):
+        rows[table] = _deleted(con, f"DELETE FROM main.{table} WHERE run_id = ?", [run_id])
+    return rows, artifacts
 
 
 def delete_prediction(workspace: OpenWorkspace, prediction_id: str) -> bool:
@@ -63,24 +77,26 @@ def fail_pipelines(
         )
 
 
-def delete_work(con: duckdb.DuckDBPyConnection, *, logs: bool) -> tuple[int, list[str]]:
+def delete_work(con: duckdb.DuckDBPyConnection, *, logs: bool) -> tuple[dict[str, int], list[str]]:
     """Delete what the pipelines in the table ``leaving`` made.
 
     Returns
     -------
-    tuple of int and list of str
-        The number of rows, and the artifacts whose references were given back.
+    tuple of dict and list of str
+        Rows of each table, and the artifacts whose references were given back.
     """
     artifacts = references.give_back(con)
     theirs = "pipeline_id IN (SELECT value FROM leaving)"
-    deleted = _deleted(
-        con,
-        "DELETE FROM main.prediction_arrays WHERE prediction_id IN "
-        f"(SELECT prediction_id FROM main.predictions WHERE {theirs})",
-    )
-    tables = ("logs", "predictions", "chains") if logs else ("predictions", "chains")
-    deleted += sum(_deleted(con, f"DELETE FROM main.{t} WHERE {theirs}") for t in tables)
-    return deleted, artifacts
+    rows = {
+        "prediction_arrays": _deleted(
+            con,
+            "DELETE FROM main.prediction_arrays WHERE prediction_id IN "
+            f"(SELECT prediction_id FROM main.predictions WHERE {theirs})",
+        )
+    }
+    for table in ("predictions", "chains", "logs") if logs else ("predictions", "chains"):
+        rows[table] = _deleted(con, f"DELETE FROM main.{table} WHERE {theirs}")
+    return rows, artifacts
 
 
 def _deleted(con: duckdb.DuckDBPyConnection, statement: str, params: Sequence[str] = ()) -> int:

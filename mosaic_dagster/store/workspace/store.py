@@ -34,6 +34,7 @@ from mosaic_dagster.store.workspace import (
     verification,
 )
 from mosaic_dagster.store.workspace.opened import Access, OpenWorkspace
+from mosaic_dagster.store.workspace.preview import Preview
 
 Frame = pl.DataFrame
 Array = np.ndarray[Any, Any]
@@ -109,6 +110,11 @@ class WorkspaceStore:
     def objects(self) -> ContentStore:
         """The files below ``artifacts/``."""
         return self._open.objects
+
+    @property
+    def preview(self) -> Preview:
+        """What deleting and collecting would do, and what the tables hold."""
+        return Preview(self._open)
 
     def close(self) -> None:
         """Let go of the database; a second call does nothing."""
@@ -191,16 +197,10 @@ class WorkspaceStore:
     ) -> str:  # fmt: skip
         """Save the steps that lead to one model; artifacts must be there already.
 
-        Parameters
-        ----------
-        steps
-            Descriptors in step order: step_idx, operator_class, params, artifact_id, stateless
-            and optionally role.
-        fold_artifacts
-            Models by fold, ``{"fold_0": id}``, or ``{"all": id}``.
-        shared_artifacts
-            What was fitted once for all folds, ``{"0": [id]}``; ``_source_map`` holds
-            ``{step: {source: [ids]}}``.
+        Steps are descriptors in order: step_idx, operator_class, params, artifact_id, stateless,
+        optionally role. Models come by fold, ``{"fold_0": id}`` or ``{"all": id}``; what was
+        fitted once for all folds by step, ``{"0": [id]}``, with ``{step: {source: [ids]}}`` under
+        ``_source_map``.
         """
         checked = chains.checked(
             steps, model_step_idx, fold_strategy, fold_artifacts, shared_artifacts, branch_path,
