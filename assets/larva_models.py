@@ -14,6 +14,7 @@ from sklearn.preprocessing import StandardScaler
 
 from mosaic_dagster import Dataset
 from mosaic_dagster.charts import agreement
+from mosaic_dagster.errors import FitError
 from mosaic_dagster.pipeline import StepResult
 from mosaic_dagster.store import StepOutput, TrainedChain
 
@@ -35,7 +36,7 @@ def train_speed_models(dataset: Dataset, results: Mapping[str, StepResult]) -> S
     X, y, recordings = _samples(results)
     scaler = StandardScaler().fit(X)
     scaled = scaler.transform(X)
-    folds = list(GroupKFold(FOLDS).split(scaled, y, recordings))
+    folds = list(GroupKFold(_folds(recordings)).split(scaled, y, recordings))
     artifacts: dict[str, Any] = {"scaler": scaler}
     chains, drawn = [], {}
     for name, model in MODELS.items():
@@ -71,6 +72,15 @@ def _samples(results: Mapping[str, StepResult]) -> tuple[Array, Array, Array]:
     return X, y, recordings
 
 
+def _folds(recordings: Array) -> int:
+    """As many folds as asked for, or as there are recordings."""
+    count = len(set(recordings))
+    if count < 2:
+        msg = f"{count} recording is not enough to train on."
+        raise FitError(msg, "At least two are needed, one to learn from and one to be scored on.")
+    return min(FOLDS, count)
+
+
 def _prediction(number: int, unseen: Array, y: Array, predicted: Array) -> dict[str, Any]:
     errors = predicted[unseen] - y[unseen]
     return {
@@ -100,7 +110,7 @@ def _chain(name: str, model: Any, predictions: list[dict[str, Any]]) -> TrainedC
         ],
         model_step_idx=1,
         model_class=kind,
-        fold_artifacts={f"fold_{number}": f"{name}_{number}" for number in range(FOLDS)},
+        fold_artifacts={f"fold_{n}": f"{name}_{n}" for n in range(len(predictions))},
         shared_artifacts={"0": ["scaler"]},
         preprocessings="StandardScaler",
         name=name,

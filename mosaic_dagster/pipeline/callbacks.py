@@ -129,6 +129,9 @@ def _files_of(step: BoundStep, output: StepOutput | None) -> dict[str, bytes]:
     if output.chains and not step.trains:
         msg = f"Callback {step.name!r} returned trained chains."
         raise PipelineError(msg, "Declare it as a TrainingStep.")
+    if step.trains and not output.chains:
+        msg = f"Training step {step.name!r} returned no trained chain."
+        raise PipelineError(msg, "Return StepOutput(artifacts=..., chains=[TrainedChain(...)]).")
     files = output.files() | training_files(output)
     if output.metadata:
         files[METADATA] = canonical_json(output.metadata).encode()

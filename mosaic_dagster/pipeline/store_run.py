@@ -10,6 +10,7 @@ import atexit
 import os
 import socket
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -21,7 +22,8 @@ from mosaic_dagster.store import Outcome, TrainedChain, WorkspaceStore
 from mosaic_dagster.store.chains import higher_is_better
 from mosaic_dagster.store.trained_chain import save_trained_chain
 
-_PROCESS = "process"
+_PROCESS = "_mosaic_process"
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _MEMBER = "member:"
 
 
@@ -168,8 +170,9 @@ def fail_abandoned_runs(store: WorkspaceStore) -> list[str]:
     failed = []
     for run_id in store.list_runs(status="running", limit=None)["run_id"]:
         run = store.get_run(run_id) or {}
-        process = (run.get("config") or {}).get(_PROCESS)
-        if process and process["host"] == host and not _is_alive(process):
+        config = run.get("config")
+        process = config.get(_PROCESS) if isinstance(config, dict) else None
+        if process and process["host"] == host and _has_ended(process):
             store.fail_run(run_id, f"Its process {process['pid']} ended without a word.")
             failed.append(run_id)
     return failed
@@ -185,12 +188,17 @@ def _registered(store: WorkspaceStore, kept: KeptArtifact) -> str:
 
 
 def _this_process() -> dict[str, Any]:
-    started = psutil.Process().create_time()
-    return {"host": socket.gethostname(), "pid": os.getpid(), "started": started}
+    return {"host": socket.gethostname(), "pid": os.getpid(), "boot": _boot()}
 
 
-def _is_alive(process: Mapping[str, Any]) -> bool:
+def _has_ended(process: Mapping[str, Any]) -> bool:
+    # Starting times move with the clock, so a number that is in use again counts as alive.
+    return bool(process["boot"] != _boot() or not psutil.pid_exists(process["pid"]))
+
+
+def _boot() -> str:
+    """What the system calls the time since it was started; empty where it has no name for it."""
     try:
-        return bool(abs(psutil.Process(process["pid"]).create_time() - process["started"]) < 1)
-    except psutil.NoSuchProcess:
-        return False
+        return _BOOT_ID.read_text().strip()
+    except OSError:
+        return ""

@@ -7,12 +7,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from mosaic_dagster.errors import StoreTypeError, StoreValueError
+from mosaic_dagster.errors import StateError, StoreTypeError, StoreValueError, UnknownIdError
 from mosaic_dagster.store.content import durable
 from mosaic_dagster.store.content.file_names import safe_file_name
 from mosaic_dagster.store.database.holder import exclusive
+from mosaic_dagster.store.formats import encode
 from mosaic_dagster.store.outputs import EncodedOutput, StepOutput, write_files
-from mosaic_dagster.store.trained_chain import ChainKeeper, save_trained_chain
+from mosaic_dagster.store.trained_chain import (
+    ChainKeeper,
+    TrainedChain,
+    check_trained_chain,
+    save_trained_chain,
+)
+from mosaic_dagster.store.workspace.json_columns import text, text_or_none, to_json
 
 OWNER_NOTE = ".pipeline"
 """Hidden file of an export folder: the pipeline's id, then names it may not write again."""
@@ -30,6 +37,9 @@ class ArtifactKeeper(ChainKeeper, Protocol):
 
     def save_artifact(self, obj: Any, operator_class: str, artifact_type: str, format: str) -> str:
         """Store an object and return its id."""
+
+    def get_pipeline(self, pipeline_id: str) -> dict[str, Any] | None:
+        """Columns of a pipeline, None when there is none of this id."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +105,7 @@ class OutputWriter:
         """Keep what one step returned.
 
         Two outputs of one pipeline with the same name get ``_2``, ``_3`` and so on, unless
-        their bytes are equal. All outputs are encoded first, so one that cannot be written
+        their bytes are equal. Everything is encoded and checked first, so what cannot be kept
         leaves nothing behind.
 
         Parameters
@@ -110,7 +120,13 @@ class OutputWriter:
         Raises
         ------
         StoreTypeError
-            The step returned something else, or an output cannot be written as asked.
+            The step returned something else, an output cannot be written as asked, or a chain
+            holds what its column does not take.
+        StoreValueError
+            An artifact cannot be stored in its format, or a chain contradicts itself or names
+            an artifact that the step did not return.
+        UnknownIdError, StateError
+            There are chains, and the pipeline is not there or failed.
         StoreLockedError
             Another process kept the exports or the database for too long.
         StoreFullError
@@ -124,6 +140,14 @@ class OutputWriter:
             outputs = step_output.encoded()
         except StoreTypeError as error:
             raise StoreTypeError(f"In {where}: {error.what}", error.remedy) from error
+        if step_output.chains:
+            self._check_pipeline(pipeline_id)
+        for chain in step_output.chains:
+            _check_chain(chain, step_output.artifacts)
+        if self.save_artifacts and len(step_output.artifacts) > 1:
+            # A single one is encoded before it is stored anyway.
+            for value in step_output.artifacts.values():
+                encode(*with_format(value))
         ids = self._save_artifacts(step_output.artifacts) if self.save_artifacts else {}
         chain_ids = [
             save_trained_chain(
@@ -133,6 +157,15 @@ class OutputWriter:
         ]
         paths = self._write_outputs(outputs, pipeline_id) if self.save_charts else []
         return WrittenStep(ids, paths, dict(step_output.metadata), chain_ids)
+
+    def _check_pipeline(self, pipeline_id: str) -> None:
+        found = self._store.get_pipeline(pipeline_id)
+        if found is None:
+            msg = f"There is no pipeline {pipeline_id!r}, under which a step's chains were to go."
+            raise UnknownIdError(msg, "Give the id that begin_pipeline returned.")
+        if found["status"] == "failed":
+            msg = f"Pipeline {pipeline_id!r} failed; nothing can be saved under it."
+            raise StateError(msg, "Begin another pipeline.")
 
     def _save_artifacts(self, artifacts: Mapping[str, Any]) -> dict[str, str]:
         if not artifacts:
@@ -187,6 +220,14 @@ class OutputWriter:
             taken.add(name)
         write_files(folder, {OWNER_NOTE: "\n".join([pipeline_id, *sorted(taken)]).encode()})
         return paths
+
+
+def _check_chain(chain: TrainedChain, artifacts: Mapping[str, Any]) -> None:
+    """Refuse a chain that the store would refuse after the artifacts are kept."""
+    check_trained_chain(chain, artifacts)
+    text(chain.model_class, "model_class")
+    text_or_none(chain.preprocessings, "preprocessings")
+    to_json(list(chain.steps), "steps")
 
 
 def with_format(value: Any) -> tuple[Any, str]:

@@ -155,6 +155,13 @@ def test_only_a_training_step_may_return_models(added: Any) -> None:
         pipeline.run(added)
 
 
+def test_a_training_step_must_train(added: Any) -> None:
+    """Else it would end well, and its predictions would wait for ever."""
+    pipeline = Pipeline(name="wrong").add(TrainingStep("idle", lambda *_: None, ["tracks"]))
+    with pytest.raises(RunFailedError, match="no trained chain"):
+        pipeline.run(added)
+
+
 def test_a_chain_must_name_artifacts_that_were_returned(added: Any) -> None:
     """The step fails, and nothing is recorded that cannot be replayed."""
     pipeline = Pipeline(name="wrong").add(TrainingStep("lost", _missing, ["tracks"]))

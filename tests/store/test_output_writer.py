@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,14 @@ from sklearn.linear_model import Ridge
 from sklearn.model_selection import KFold
 from sklearn.preprocessing import LabelEncoder, StandardScaler
 
-from mosaic_dagster.errors import StoreError, StoreTypeError
-from mosaic_dagster.store import StepOutput
+from mosaic_dagster.errors import (
+    StateError,
+    StoreError,
+    StoreTypeError,
+    StoreValueError,
+    UnknownIdError,
+)
+from mosaic_dagster.store import StepOutput, TrainedChain
 from mosaic_dagster.store.output_writer import OutputWriter, artifact_type_of
 from mosaic_dagster.store.workspace.store import WorkspaceStore
 
@@ -268,3 +275,57 @@ class TestWithTheStore:
             assert store.list_artifacts().height == 0
             assert list((tmp_path / "ws" / "artifacts").iterdir()) == []
             assert not (tmp_path / "ws" / "exports").exists()
+
+    CHAIN = TrainedChain([{"step_idx": 0, "role": "model"}], 0, "Ridge", {"all": "m"})
+
+    @pytest.mark.parametrize(
+        ("artifacts", "chains"),
+        [
+            ({"f": lambda: 1}, ()),
+            ({"n": (Ridge(), "nonsense")}, ()),
+            ({}, [CHAIN, replace(CHAIN, fold_artifacts={"all": "other"})]),
+            ({}, [replace(CHAIN, model_step_idx=1)]),
+            ({}, [replace(CHAIN, steps=[{"step_idx": 0, "params": {"a": object()}}])]),
+            ({}, [replace(CHAIN, model_class=None)]),
+            ({}, [CHAIN, replace(CHAIN, predictions=[{"fold_id": "0", "partition": "all"}])]),
+        ],
+    )
+    def test_what_cannot_be_kept_leaves_nothing_behind(
+        self, tmp_path: Path, artifacts: dict[str, Any], chains: list[TrainedChain]
+    ) -> None:
+        """Else models of a step that failed stay for ever, each with an open claim."""
+        with WorkspaceStore(tmp_path / "ws") as store:
+            run = store.begin_run("r", {}, [{"name": "larvae"}])
+            pipeline = store.begin_pipeline(run, "speed", {}, {}, "larvae", "hash")
+            given = {"m": Ridge(), **artifacts}
+            output = StepOutput(artifacts=given, outputs=[("a", "t", "txt")], chains=chains)
+            with pytest.raises((StoreValueError, StoreTypeError)):
+                OutputWriter(store, "a", "b").write(output, pipeline, 0)
+            assert store.list_artifacts().height == 0
+            assert store.get_chains_for_pipeline(pipeline).height == 0
+            assert list((tmp_path / "ws" / "artifacts").iterdir()) == []
+            assert not (tmp_path / "ws" / "exports").exists()
+
+    def test_a_pipeline_that_takes_no_chains_takes_no_artifacts(self, tmp_path: Path) -> None:
+        """Else each try under a pipeline that failed leaves another claim."""
+        with WorkspaceStore(tmp_path / "ws") as store:
+            run = store.begin_run("r", {}, [{"name": "larvae"}])
+            failed = store.begin_pipeline(run, "speed", {}, {}, "larvae", "hash")
+            store.fail_pipeline(failed, "boom")
+            output = StepOutput(artifacts={"m": Ridge()}, chains=[self.CHAIN])
+            for pipeline, error in ((failed, StateError), ("nowhere", UnknownIdError)):
+                with pytest.raises(error, match=pipeline):
+                    OutputWriter(store, "a", "b").write(output, pipeline, 0)
+            assert store.list_artifacts().height == 0
+
+    def test_a_chain_is_kept_with_its_artifacts(self, tmp_path: Path) -> None:
+        """Else the checks refuse what the store takes."""
+        with WorkspaceStore(tmp_path / "ws") as store:
+            run = store.begin_run("r", {}, [{"name": "larvae"}])
+            pipeline = store.begin_pipeline(run, "speed", {}, {}, "larvae", "hash")
+            model = Ridge().fit([[0.0], [1.0]], [0.0, 1.0])
+            output = StepOutput(artifacts={"m": model, "n": KFold()}, chains=[self.CHAIN])
+            for kept in (True, False):
+                writer = OutputWriter(store, "a", "b", save_artifacts=kept)
+                (chain,) = writer.write(output, pipeline, 0).chain_ids
+                assert (store.get_chain(chain)["fold_artifacts"] != {}) == kept

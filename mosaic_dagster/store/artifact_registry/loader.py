@@ -237,7 +237,7 @@ class ArtifactLoader(RecordLookups):
         Raises
         ------
         UnknownIdError, StoreValueError
-            As for :meth:`resolve_dependencies`; else as :meth:`load_by_id`.
+            As for ``ArtifactRegistry.resolve_dependencies``; else as :meth:`load_by_id`.
         """
         needed = self.resolve_dependencies(artifact_id)
         return dict(self._load_all([*needed, self._index.require(artifact_id)]))

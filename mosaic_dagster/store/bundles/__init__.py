@@ -2,7 +2,7 @@
 
 from mosaic_dagster.store.bundles.archive import Archive, read_archive, zip_bytes
 from mosaic_dagster.store.bundles.bundle import Bundle, load_bundle
-from mosaic_dagster.store.bundles.importing import checked_import
+from mosaic_dagster.store.bundles.importing import checked_import, refuse_untrusted
 from mosaic_dagster.store.bundles.script import script_text
 from mosaic_dagster.store.bundles.writer import ChainArtifact, bundle_bytes
 
@@ -14,6 +14,7 @@ __all__ = [
     "checked_import",
     "load_bundle",
     "read_archive",
+    "refuse_untrusted",
     "script_text",
     "zip_bytes",
 ]

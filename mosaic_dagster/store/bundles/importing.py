@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from mosaic_dagster.errors import BundleError, StoreValueError, UntrustedArtifactError
 from mosaic_dagster.store.bundles.archive import read_archive
 from mosaic_dagster.store.bundles.manifest import CHAIN_FIELDS, MANIFEST_FIELDS
 from mosaic_dagster.store.bundles.writer import ChainArtifact
+from mosaic_dagster.store.formats import runs_code, untrusted_types
+from mosaic_dagster.store.formats.archives import FOREIGN_LIMIT
 
 _OWN_ID = "chain_id"
+_TRUST = "Pass trusted=True if you trust whoever made it."
 
 
 def checked_import(
@@ -51,6 +55,34 @@ def checked_import(
             operator_class=member.operator_class,
         )
     return _renamed_chain(archive.chain, renamed), [artifacts[name] for name in sorted(artifacts)]
+
+
+def refuse_untrusted(path: Path, artifacts: Iterable[ChainArtifact]) -> None:
+    """Check that loading the artifacts of a bundle of strangers is safe; none is loaded.
+
+    The types in a skops file are compared with what skops itself trusts, not with those that our
+    own workspaces may hold.
+
+    Raises
+    ------
+    UntrustedArtifactError
+        A format runs code, or a skops file holds other types; it lists them.
+    BundleError
+        A skops file is damaged, or would unpack to more than 2 GiB.
+    """
+    given = list(artifacts)
+    if risky := sorted({each.format for each in given if runs_code(each.format)}):
+        msg = f"Loading what {path} holds ({', '.join(risky)}) would run code from it."
+        raise UntrustedArtifactError(msg, _TRUST)
+    try:
+        files = [each.data for each in given if each.format == "skops"]
+        types = sorted({name for data in files for name in untrusted_types(data, FOREIGN_LIMIT)})
+    except StoreValueError as error:
+        msg = f"{path}: {error.what}"
+        raise BundleError(msg, "Ask for the bundle again, or export it again.") from error
+    if types:
+        msg = f"{path} holds objects of types that are not trusted: {', '.join(types)}."
+        raise UntrustedArtifactError(msg, _TRUST)
 
 
 def _renamed_chain(chain: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:

@@ -13,13 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from mosaic_dagster.errors import StoreValueError
+from mosaic_dagster.errors import StoreValueError, UntrustedArtifactError
 from mosaic_dagster.hashing import digest_bytes
 from mosaic_dagster.store.bundles.script_plan import ScriptPlan, script_plan
 from mosaic_dagster.store.bundles.writer import ChainArtifact, named_artifacts
 from mosaic_dagster.store.chains import predict_chain
 from mosaic_dagster.store.content.codecs import encode_arrays
-from mosaic_dagster.store.formats import decode, describable, encode
+from mosaic_dagster.store.formats import decode, describable, encode, runs_code
 from mosaic_dagster.store.formats.versions import library_version
 
 _TEMPLATE = "script_template.py"
@@ -49,7 +49,9 @@ _FIELDS: Mapping[str, Mapping[str, str]] = {
 }
 
 
-def script_text(chain: Mapping[str, Any], artifacts: Sequence[ChainArtifact]) -> str:
+def script_text(
+    chain: Mapping[str, Any], artifacts: Sequence[ChainArtifact], *, trusted: bool = True
+) -> str:
     """Text of the ``.n4a.py`` of a chain.
 
     Known estimators become plain numbers, for which the script has its own few lines; everything
@@ -62,9 +64,14 @@ def script_text(chain: Mapping[str, Any], artifacts: Sequence[ChainArtifact]) ->
         As the store gives it, JSON decoded.
     artifacts
         Every artifact that the chain names.
+    trusted
+        Whether artifacts may be loaded whose format runs code.
 
     Raises
     ------
+    UntrustedArtifactError
+        Predicting needs an artifact whose format runs code, and that is not allowed; nothing was
+        loaded.
     StoreValueError
         A step has no fitted object, there are several sources, an artifact is not given or not
         fitted, or an object needs code that only this package or this session has.
@@ -73,10 +80,13 @@ def script_text(chain: Mapping[str, Any], artifacts: Sequence[ChainArtifact]) ->
     """
     given = {artifact.artifact_id: artifact for artifact in named_artifacts(chain, artifacts)}
     plan = script_plan(chain)
-    objects = {name: decode(given[name].data, given[name].format) for name in plan.ids}
-    # No rows come back in the shape and type of what the models predict.
-    empty = predict_chain(chain, objects.__getitem__, np.empty((0, 1)))
+    if not trusted:
+        _refuse_code([given[name] for name in plan.ids])
+    objects = {
+        name: decode(given[name].data, given[name].format, trusted=trusted) for name in plan.ids
+    }
     plan = _usable(plan, objects)
+    empty = predict_chain(chain, objects.__getitem__, np.empty((0, 1)))
     blobs, needs = {}, set[str]()
     for name in plan.ids:
         blobs[name], packages = _blob(given[name], objects[name])
@@ -84,10 +94,27 @@ def script_text(chain: Mapping[str, Any], artifacts: Sequence[ChainArtifact]) ->
     payload = {
         **asdict(plan),
         "classifier": _classifies(objects[plan.models[0]]),
-        "empty": {"shape": empty.shape, "type": _array(empty).dtype.str},
+        "empty": {"shape": empty.shape, "type": _type_of(empty, plan, blobs)},
         "blobs": blobs,
     }
     return _filled(_requirements(needs), payload)
+
+
+def _refuse_code(artifacts: Iterable[ChainArtifact]) -> None:
+    if risky := [a.artifact_id for a in artifacts if runs_code(a.format)]:
+        msg = f"A script needs {', '.join(risky)} of this chain, and loading them can run code."
+        raise UntrustedArtifactError(
+            msg, "Open the store with allow_pickle=True if you know who made them."
+        )
+
+
+def _type_of(
+    empty: np.ndarray[Any, Any], plan: ScriptPlan, blobs: Mapping[str, Mapping[str, Any]]
+) -> str:
+    """Type of what the script predicts: classes that became numbers became plain text, too."""
+    last = plan.targets[-1:] or plan.models
+    numbers = all(blobs[name]["numbers"] for name in last)
+    return str((_array(empty) if numbers else empty).dtype.str)
 
 
 def _usable(plan: ScriptPlan, objects: Mapping[str, Any]) -> ScriptPlan:

@@ -67,6 +67,7 @@ def bundle_bytes(
     exported_at: datetime | None = None,
     task_type: str | None = None,
     n_features: int | None = None,
+    trusted: bool = True,
 ) -> bytes:
     """Bytes of the ``.n4a`` of a chain; the same chain gives the same bytes at the same time.
 
@@ -83,6 +84,9 @@ def bundle_bytes(
         Time in the manifest; SOURCE_DATE_EPOCH or now when not given.
     task_type, n_features
         Facts for whoever reads the manifest.
+    trusted
+        Whether artifacts may be loaded whose format runs code; without it 'auto' leaves them as
+        they are.
 
     Raises
     ------
@@ -95,7 +99,7 @@ def bundle_bytes(
         raise StoreValueError(msg, f"Use one of {', '.join(_ARTIFACT_FORMATS)}.")
     chosen = named_artifacts(chain, artifacts)
     if artifact_format == "auto":
-        chosen = [safe_artifact(artifact) for artifact in chosen]
+        chosen = [safe_artifact(artifact, trusted=trusted) for artifact in chosen]
     manifest = {
         "bundle_format_version": FORMAT_VERSION,
         "producer": _PRODUCER,
@@ -132,16 +136,16 @@ def named_artifacts(
     return [given[artifact_id] for artifact_id in sorted(named)]
 
 
-def safe_artifact(artifact: ChainArtifact) -> ChainArtifact:
+def safe_artifact(artifact: ChainArtifact, *, trusted: bool = True) -> ChainArtifact:
     """Write an artifact in a format that runs no code when it is read, where there is one.
 
-    The artifact is of our own workspace, so it may be loaded; what cannot be loaded here is
-    left as it is.
+    What cannot be loaded here is left as it is; without ``trusted`` nothing is loaded whose
+    format runs code.
     """
     if not (runs_code(artifact.format) or artifact.format == "skops"):
         return artifact
     try:
-        obj = decode(artifact.data, artifact.format)
+        obj = decode(artifact.data, artifact.format, trusted=trusted)
         if not (describable(obj) or _plain_array(obj)):
             return artifact
         encoded = encode(obj, "auto")

@@ -17,6 +17,8 @@ ROLES = ("transform", "y_transform", "model", "split", "filter", "augment", "out
 #: Reserved key of the shared artifacts: ``{step: {source: [ids]}}``.
 SOURCE_MAP = "_source_map"
 
+_COMBINED = "Give a list of {'operator_class': name, 'branch_path': indices}."
+
 
 @dataclass(frozen=True, slots=True)
 class CheckedChain:
@@ -73,7 +75,7 @@ def checked_chain(
     StoreValueError
         No descriptor has the index of the model, an index comes twice or out of order, a role is
         unknown, weights do not fit the folds, are negative or all zero, or a part has the wrong
-        type.
+        type, such as parameters that are no mapping.
     """
     descriptors = [_descriptor(step, place) for place, step in enumerate(steps)]
     _check_order([step["step_idx"] for step in descriptors])
@@ -148,7 +150,29 @@ def _descriptor(step: Any, place: int) -> dict[str, Any]:
         msg = f"Step {index} has the role {role!r}."
         raise StoreValueError(msg, f"Use one of {', '.join(ROLES)}.")
     descriptor_ids(descriptor)
+    params = descriptor.get("params")
+    if params is not None and not isinstance(params, Mapping):
+        msg = f"Step {index} has the params {params!r}, which are no mapping."
+        raise StoreValueError(msg, "Give a dict of keyword arguments, or None.")
+    _check_combined(descriptor.get("combined"), index)
     return descriptor
+
+
+def _check_combined(value: Any, index: int) -> None:
+    """Refuse what is no list of operators that ran side by side."""
+    if value is None:
+        return
+    if isinstance(value, str) or not isinstance(value, Sequence):
+        msg = f"Step {index} has {value!r} under combined, which is no list."
+        raise StoreValueError(msg, _COMBINED)
+    for part in value:
+        if not isinstance(part, Mapping) or not isinstance(part.get("operator_class"), str):
+            msg = f"Step {index} has {part!r} under combined, which names no operator_class."
+            raise StoreValueError(msg, _COMBINED)
+        if part.get("branch_path") is None:
+            msg = f"Step {index} has {part!r} under combined, which names no branch_path."
+            raise StoreValueError(msg, _COMBINED)
+        _branch_path(part["branch_path"])
 
 
 def _check_order(indices: list[int]) -> None:

@@ -78,28 +78,29 @@ def predict_chain(chain: Mapping[str, Any], load: Load, X: Any, wavelengths: Any
     -----
     Each source passes through its own operators. Sources are joined before the first fitted step
     that the source map does not name, at the latest before the model; steps without fitted state
-    until then apply to every source. A fold of weight 0 does not take part.
+    until then apply to every source. A fold of weight 0 does not take part. No rows come back in
+    the shape and type of what the models predict; the transforms of X are not applied to them.
     """
     parts = _parts(chain)
     named = sorted({int(source) for step in parts.by_source.values() for source in step})
     sources = Sources(X, named, parts.source_index, wavelengths)
     models, weights = _models(chain, parts, load)
-    if sources.rows == 0:
-        return _nothing(models[0])
     targets: list[Any] = []
     for step in parts.before:
         match step.get("role") or "transform":
             case "transform":
-                _transform(step, parts, load, sources)
+                if sources.rows:
+                    _transform(step, parts, load, sources)
             case "y_transform":
                 targets += _shared_operators(step, parts, load)
             case role if role not in ROLES:
                 msg = f"Step {step['step_idx']} of the chain has the unknown role {role!r}."
                 raise ReplayError(msg, f"Roles are {', '.join(ROLES)}.")
-    values = _combined(models, weights, sources.join())
-    for operator in reversed(targets):
-        values = _inverted(operator, values)
-    return values
+    table = sources.join()
+    if sources.rows:
+        return _turned_back(_combined(models, weights, table), targets)
+    with np.errstate(all="ignore"):  # of numbers that nobody sees
+        return _turned_back(_one(models, weights, table), targets)[:0]
 
 
 def _parts(chain: Mapping[str, Any]) -> _Chain:
@@ -254,6 +255,13 @@ def _is_unfitted(error: ValueError) -> bool:
     return isinstance(error, NotFittedError)
 
 
+def _turned_back(values: Array, targets: Sequence[Any]) -> Array:
+    """Undo the transforms of y, the last one first."""
+    for operator in reversed(targets):
+        values = _inverted(operator, values)
+    return values
+
+
 def _inverted(operator: Any, values: Array) -> Array:
     if not hasattr(operator, "inverse_transform"):
         msg = f"{type(operator).__name__}, applied to y, has no inverse_transform."
@@ -270,15 +278,24 @@ def _flat(values: Any) -> Array:
     return array[:, 0] if array.ndim == 2 and array.shape[1] == 1 else array
 
 
-def _nothing(model: Any) -> Array:
-    """No rows, in the shape and type of what the model predicts.
+def _one(models: Sequence[Any], weights: Sequence[float] | None, table: Any) -> Array:
+    """Prediction for one row, which has the shape and type of none: estimators refuse no rows."""
+    width = getattr(models[0], "n_features_in_", table.shape[1])
+    # Whoever scales each row by itself would divide by zero in a row of equal numbers.
+    row = np.linspace(0.0, 1.0, width + 1)[1:].reshape(1, -1)
+    try:
+        return _combined(models, weights, row)
+    except Exception:  # noqa: BLE001 - a model that takes no such numbers may raise anything
+        return _declared(models[0])
 
-    Estimators refuse tables without rows, so this is read from their fitted attributes.
-    """
+
+def _declared(model: Any) -> Array:
+    """One value as the fitted attributes of a model tell what it predicts."""
     classes = getattr(model, "classes_", None)
-    dtype = getattr(classes, "dtype", np.dtype(np.float64))
+    if isinstance(classes, np.ndarray):
+        return classes[:1]
     coefficients = np.asarray(getattr(model, "coef_", 0.0))
     outputs = getattr(model, "n_outputs_", 1)
     if coefficients.ndim == 2 and not _classifies(model):
         outputs = len(coefficients)
-    return np.empty((0, outputs) if outputs > 1 else (0,), dtype=dtype)
+    return np.zeros((1, outputs) if outputs > 1 else (1,))

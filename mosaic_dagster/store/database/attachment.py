@@ -123,7 +123,11 @@ class Attachment:
         return self._cursor()
 
     def detach(self, con: duckdb.DuckDBPyConnection | None) -> None:
-        """Close the file; what was committed is in it."""
+        """Close the file; what was committed is in it, or in the log beside it.
+
+        Closing writes the log into the file. On a full disk it cannot, and whoever attaches the
+        file next does it: what was committed stays so.
+        """
         if con is not None:
             con.close()
         if self._instance is None:
@@ -133,7 +137,6 @@ class Attachment:
             self._instance.execute(f"DETACH DATABASE IF EXISTS {_NAME}")
         except duckdb.Error:
             self.discard()
-            raise
 
     def discard(self) -> None:
         """Give up an instance that may be broken; the next lease makes a new one."""

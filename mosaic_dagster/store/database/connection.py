@@ -16,7 +16,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import duckdb
@@ -27,6 +27,7 @@ from mosaic_dagster.store.database.gate import JOURNAL_FOLDER, Gate, gate_of
 from mosaic_dagster.store.database.journal.fold import fold, pending
 from mosaic_dagster.store.database.journal.records import Record
 from mosaic_dagster.store.database.migrations import Migration, check_versions, migrate
+from mosaic_dagster.store.database.recent import Recent
 from mosaic_dagster.store.database.schemas import OWNERS
 
 LOCK_TIMEOUT = 10.0
@@ -58,6 +59,11 @@ class Database:
         self.read_only = read_only
 
     @property
+    def alive(self) -> Recent[bool]:
+        """Parents of journalled rows that this process has seen alive, for all its stores."""
+        return self._gate().alive
+
+    @property
     def journal_folder(self) -> Path:
         """Where the journals of all processes lie."""
         return self.path.parent / JOURNAL_FOLDER
@@ -79,7 +85,7 @@ class Database:
         StoreLockedError
             Others held the database for longer than the lock timeout; the message says who.
         StoreFullError
-            The disk is full; the transaction did not happen.
+            The disk is full; a transaction that raises this did not happen.
         SchemaVersionError
             The file was written by a newer version of this package.
         StoreError
@@ -94,13 +100,17 @@ class Database:
                 self._leave(gate)
 
     @contextmanager
-    def transaction(self) -> Iterator[duckdb.DuckDBPyConnection]:
+    def transaction(self, *, outermost: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
         """Lease in which all changes happen, or none; an inner transaction joins the outer one.
+
+        With ``outermost`` it refuses to join one: for work that is followed by what cannot be
+        taken back, such as removing files.
 
         Raises
         ------
         StoreError
-            The database is read-only; else as :meth:`lease`.
+            The database is read-only, or another transaction is under way; else as
+            :meth:`lease`.
         """
         if self.read_only:
             raise self._read_only_error()
@@ -108,6 +118,9 @@ class Database:
         with self.lease() as con:
             if not gate.writable:
                 raise self._unwritable_error()
+            if gate.in_transaction and outermost:
+                msg = f"A transaction on {self.path} is under way."
+                raise StoreError(msg, "Files cannot be taken back; do this after it.")
             if gate.in_transaction:
                 yield con
                 return
@@ -166,7 +179,8 @@ class Database:
         if self.read_only:
             raise self._read_only_error()
         if self._gate().journal.append(record):
-            with self.lease():
+            # The row is safe; who cannot fold the full file now leaves it to the next lease.
+            with suppress(StoreError), self.lease():
                 """Folds the file that is full."""
 
     def settle(self) -> None:

@@ -15,8 +15,11 @@ from mosaic_dagster.store.database.attachment import Attachment
 from mosaic_dagster.store.database.holder import FileHolder
 from mosaic_dagster.store.database.journal.fold import Folded
 from mosaic_dagster.store.database.journal.writer import JournalWriter
+from mosaic_dagster.store.database.recent import Recent
 
 JOURNAL_FOLDER = "journal"
+
+_KNOWN_PARENTS = 100_000
 
 
 class Gate:
@@ -34,6 +37,7 @@ class Gate:
         self.read_only = False
         self.writable = False
         self.folded: Folded | None = None
+        self.alive: Recent[bool] = Recent(_KNOWN_PARENTS)
         self.current: dict[str, tuple[int, int]] = {}
         self.journal = JournalWriter(path.parent / JOURNAL_FOLDER)
 
@@ -50,7 +54,6 @@ class Gate:
 
 
 _gates: dict[tuple[int, Path], Gate] = {}
-_gates_lock = threading.Lock()
 
 
 def _close_idle_instances() -> None:
@@ -81,9 +84,6 @@ def _free_gates() -> Iterator[Gate]:
 
 
 def _forget_parent() -> None:
-    # A thread that the child lacks may hold the old one.
-    global _gates_lock
-    _gates_lock = threading.Lock()
     for gate in _gates.values():
         gate.abandon()
 
@@ -95,7 +95,5 @@ os.register_at_fork(before=_close_idle_instances, after_in_child=_forget_parent)
 def gate_of(path: Path) -> Gate:
     """The gate of a file in this process; a forked child gets a new one."""
     key = (os.getpid(), path)
-    with _gates_lock:
-        if key not in _gates:
-            _gates[key] = Gate(path)
-        return _gates[key]
+    # Without a lock: a store that is collected in here may ask for its gate, too.
+    return _gates.get(key) or _gates.setdefault(key, Gate(path))

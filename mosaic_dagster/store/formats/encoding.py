@@ -50,7 +50,7 @@ class Encoded:
     data
         The bytes.
     format
-        One of :data:`FORMATS`.
+        One of ``FORMATS``.
     ext
         Extension of the file, without a dot.
     """
@@ -68,7 +68,7 @@ def encode(obj: Any, format: str = "auto") -> Encoded:
     obj
         Any object that the format can hold; arrays keep shape, type, memory order and NaN.
     format
-        One of :data:`FORMATS`, or 'auto': arrays as 'npy', the estimators that can be described
+        One of ``FORMATS``, or 'auto': arrays as 'npy', the estimators that can be described
         as 'arrays', everything else as 'joblib'.
 
     Raises

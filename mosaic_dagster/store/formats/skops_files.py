@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from mosaic_dagster.errors import StoreValueError, UntrustedArtifactError
+from mosaic_dagster.errors import StoreError, StoreValueError, UntrustedArtifactError
 from mosaic_dagster.store.formats.archives import check_archive
 from mosaic_dagster.store.formats.canonical_skops import canonical_archive
 from mosaic_dagster.store.formats.trusted_types import OWN_TYPES
@@ -37,7 +37,7 @@ def load_skops(data: bytes, types: Sequence[str] | None = None, limit: int | Non
         What :func:`dump_skops`, or skops itself, wrote.
     types
         Full names of the types to trust beside those that skops trusts; None for
-        :data:`~mosaic_dagster.store.formats.trusted_types.OWN_TYPES`.
+        ``OWN_TYPES``.
     limit
         Most bytes that may be unpacked.
 
@@ -65,18 +65,21 @@ def load_skops(data: bytes, types: Sequence[str] | None = None, limit: int | Non
         raise UntrustedArtifactError(msg, remedy) from error
 
 
-def untrusted_types(data: bytes) -> list[str]:
+def untrusted_types(data: bytes, limit: int | None = None) -> list[str]:
     """Full names, sorted, of the types in skops bytes that skops does not trust by itself.
 
     Raises
     ------
     StoreValueError
-        The bytes are not a skops file.
+        The bytes are not a skops file, or would unpack to more than ``limit``.
     """
     import skops.io
 
     try:
+        check_archive(data, limit)
         return list(skops.io.get_untrusted_types(data=data))
+    except StoreError:
+        raise
     except Exception as error:  # damaged bytes fail anywhere in the reader
         msg = f"The bytes are not a readable skops file: {error}"
         raise StoreValueError(msg, "Check where they come from.") from error

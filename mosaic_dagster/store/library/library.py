@@ -22,10 +22,14 @@ class PipelineLibrary:
     ----------
     workspace_path
         Folder of the workspace. Trained pipelines are taken from its store.
+    allow_pickle
+        Whether saving bundles may load artifacts whose format runs code (joblib, pickle), to
+        write them in one that does not. Without it they are copied as they are.
     """
 
-    def __init__(self, workspace_path: str | Path) -> None:
+    def __init__(self, workspace_path: str | Path, *, allow_pickle: bool = True) -> None:
         self.workspace_path = Path(workspace_path)
+        self.allow_pickle = allow_pickle
         library = self.workspace_path / "library"
         self._templates = Templates(library)
         self._trained = Trained(library, self._open_store)
@@ -190,4 +194,4 @@ class PipelineLibrary:
         return self._trained.find("fullrun")
 
     def _open_store(self) -> WorkspaceStore:
-        return WorkspaceStore(self.workspace_path, read_only=True)
+        return WorkspaceStore(self.workspace_path, read_only=True, allow_pickle=self.allow_pickle)

@@ -22,7 +22,7 @@ from mosaic_dagster.store.content.objects import StoredObject
 from mosaic_dagster.store.content.sweep import put_back
 from mosaic_dagster.store.database.journal.kinds import CLAIM
 from mosaic_dagster.store.database.migrations import utc_now
-from mosaic_dagster.store.formats import EXTENSIONS, decode, encode
+from mosaic_dagster.store.formats import EXTENSIONS, FORMATS, decode, encode
 from mosaic_dagster.store.workspace import collection, references
 from mosaic_dagster.store.workspace.frames import frame, record
 from mosaic_dagster.store.workspace.json_columns import text, text_or_none, whole
@@ -200,6 +200,7 @@ def register(
         live chain names it.
     """
     relative = _checked_path(workspace, str(path), content_hash)
+    _check_facts(artifact_id, content_hash, format)
     values = [
         text(artifact_id, "artifact_id"),
         relative,
@@ -222,6 +223,17 @@ def register(
             values,
         )
     return artifact_id
+
+
+def _check_facts(artifact_id: str, content_hash: str, format: str) -> None:
+    """Refuse what would make another object of the file when it is loaded."""
+    is_ours = text(artifact_id, "artifact_id").startswith(ID_PREFIX)
+    if is_ours and artifact_id != ID_PREFIX + content_hash:
+        msg = f"{artifact_id!r} does not belong to content with the hash {content_hash}."
+        raise StoreValueError(msg, f"Identifiers with {ID_PREFIX!r} are made of the hash.")
+    if format not in FORMATS:
+        msg = f"{format!r} is no format of an artifact."
+        raise StoreValueError(msg, f"Use one of {', '.join(FORMATS)}.")
 
 
 def _is_registered(
@@ -254,7 +266,7 @@ def release(workspace: OpenWorkspace, artifact_id: str) -> bool:
         A live chain names it.
     """
     with workspace.session():
-        with workspace.writing() as con:
+        with workspace.writing(outermost=True) as con:
             if artifact_id in references.named_by_chains(con):
                 msg = f"Artifact {artifact_id!r} is used by a chain."
                 raise StateError(msg, "Delete the run of the chain first.")

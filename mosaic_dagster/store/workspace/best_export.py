@@ -10,8 +10,9 @@ from typing import Any
 import polars as pl
 
 from mosaic_dagster.errors import StoreValueError
+from mosaic_dagster.hashing import digest_bytes
 from mosaic_dagster.store.content import durable
-from mosaic_dagster.store.content.file_names import safe_file_name
+from mosaic_dagster.store.content.file_names import LONGEST_FILE_NAME, safe_file_name
 from mosaic_dagster.store.workspace import pipelines, queries, ranking
 from mosaic_dagster.store.workspace.opened import OpenWorkspace
 
@@ -38,12 +39,21 @@ def best_predictions(
         **{name: row[name] for name in _SUMMARY},
         "exported_at": datetime.now(UTC).isoformat(),
     }
-    folder = Path(output_dir) / safe_file_name(dataset_name, "dataset")
-    stem = safe_file_name(row["model_name"], "model")
+    folder = Path(output_dir) / _own_name(dataset_name, "dataset")
+    stem = _own_name(row["model_name"], "model")
     values = _values(found, row["prediction_id"]).write_csv().encode()
     durable.replace_file(folder / f"{stem}_pipeline.json", _json(pipeline["expanded_config"]))
     durable.replace_file(folder / f"{stem}_summary.json", _json(summary))
     return durable.replace_file(folder / f"{stem}_predictions.csv", values)
+
+
+def _own_name(name: str, default: str) -> str:
+    """Safe file name that no other name has: one that had to change ends in a hash of itself."""
+    safe = safe_file_name(name, default)
+    if safe == name:
+        return safe
+    ending = f"_{digest_bytes(name.encode())[:8]}"
+    return safe[: LONGEST_FILE_NAME - len(ending)] + ending
 
 
 def _values(found: dict[str, Any], prediction_id: str) -> pl.DataFrame:

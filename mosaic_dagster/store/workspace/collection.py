@@ -12,22 +12,30 @@ import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import duckdb
+import numpy as np
 
-from mosaic_dagster.errors import StoreValueError
+from mosaic_dagster.errors import StoreTypeError, StoreValueError
 from mosaic_dagster.store.content.objects import StoredObject
 from mosaic_dagster.store.content.sweep import removed
 from mosaic_dagster.store.database.bulk import texts_as
 from mosaic_dagster.store.database.journal.fold import claimed
 from mosaic_dagster.store.gc import live_digests
+from mosaic_dagster.store.workspace.json_columns import told
 from mosaic_dagster.store.workspace.opened import OpenWorkspace
+
+_LONGEST = 1e10
+"""Three centuries, in seconds. Longer is never, and no date can be counted back so far."""
 
 
 def gc_artifacts(
     workspace: OpenWorkspace, stale_claims_after: float | None, orphan_grace: float
 ) -> int:
     """Remove rows and files at count 0 and old files that no table names.
+
+    An infinite time keeps all that has an age.
 
     Returns
     -------
@@ -37,32 +45,45 @@ def gc_artifacts(
     Raises
     ------
     StoreValueError
-        A time is negative.
+        A time is negative or NaN.
+    StoreTypeError
+        A time is no number.
     """
+    workspace.check_writable()
     check_times(stale_claims_after, orphan_grace)
     with workspace.session():
-        with workspace.writing() as con:
+        with workspace.writing(outermost=True) as con:
             drop_stale_claims(workspace, con, stale_claims_after)
         count = remove_unreferenced(workspace)
         with workspace.reading() as con:
             live = live_digests(con)
             orphans = old_orphans(workspace, live, orphan_grace)
-            return count + _remove(workspace, con, orphans, timedelta(seconds=orphan_grace))
+            return count + _remove(
+                workspace, con, orphans, timedelta(seconds=min(orphan_grace, _LONGEST))
+            )
 
 
 def check_times(stale_claims_after: float | None, orphan_grace: float) -> None:
-    """Refuse times below zero.
+    """Refuse times below zero; infinity means never.
 
     Raises
     ------
     StoreValueError
-        A time is negative.
+        A time is negative or NaN.
+    StoreTypeError
+        A time is no number.
     """
-    given = {"stale_claims_after": stale_claims_after, "orphan_grace": orphan_grace}
+    given: dict[str, Any] = {"orphan_grace": orphan_grace}
+    if stale_claims_after is not None:
+        given["stale_claims_after"] = stale_claims_after
     for name, seconds in given.items():
-        if seconds is not None and seconds < 0:
-            msg = f"{name} is {seconds}."
-            raise StoreValueError(msg, "Give a time in seconds, not below zero.")
+        is_number = isinstance(seconds, int | float | np.integer | np.floating)
+        if isinstance(seconds, bool) or not is_number:
+            msg = f"{name} is {told(seconds)}, which is no number."
+            raise StoreTypeError(msg, "Give a time in seconds.")
+        if not seconds >= 0:  # NaN is not either.
+            msg = f"{name} is {told(seconds)}."
+            raise StoreValueError(msg, "Give a time in seconds, not below zero; inf for never.")
 
 
 def remove_unreferenced(workspace: OpenWorkspace, ids: Iterable[str] | None = None) -> int:
@@ -73,7 +94,7 @@ def remove_unreferenced(workspace: OpenWorkspace, ids: Iterable[str] | None = No
     int
         Files removed.
     """
-    with workspace.writing() as con:
+    with workspace.writing(outermost=True) as con:
         rows = [(digest, path) for _, digest, path in delete_unreferenced(con, ids)]
     workspace.forget()
     if not rows:
@@ -131,7 +152,7 @@ def drop_stale_claims(
     """
     if seconds is None:
         return 0
-    oldest = time.time() - seconds
+    oldest = time.time() - min(seconds, _LONGEST)
     rows = con.execute(
         "SELECT artifact_id, artifact_path, open_claims FROM main.artifacts "
         "WHERE open_claims > 0 AND created_at <= ?",
@@ -161,7 +182,7 @@ def path_of(stored: StoredObject) -> str:
 
 def old_orphans(workspace: OpenWorkspace, live: set[str], grace: float) -> list[StoredObject]:
     """Objects that no table names and that are older than a grace, in seconds."""
-    oldest = time.time() - grace
+    oldest = time.time() - min(grace, _LONGEST)
     return [
         stored
         for stored in workspace.objects.all()

@@ -22,7 +22,7 @@ def delete_run(workspace: OpenWorkspace, run_id: str, delete_artifacts: bool) ->
         Rows deleted, artifact rows not counted; 0 for an unknown run.
     """
     with workspace.session():
-        with workspace.writing() as con:
+        with workspace.writing(outermost=True) as con:
             rows, artifacts = delete_rows_of_run(con, run_id)
         workspace.forget()
         if artifacts and delete_artifacts:

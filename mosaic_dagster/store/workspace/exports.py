@@ -11,12 +11,18 @@ from typing import Any
 
 import yaml
 
-from mosaic_dagster.errors import StoreValueError, UnknownIdError, UntrustedArtifactError
-from mosaic_dagster.store.bundles import ChainArtifact, bundle_bytes, checked_import, script_text
+from mosaic_dagster.errors import StoreValueError, UnknownIdError
+from mosaic_dagster.store.bundles import (
+    ChainArtifact,
+    bundle_bytes,
+    checked_import,
+    refuse_untrusted,
+    script_text,
+)
 from mosaic_dagster.store.chains import artifact_ids
 from mosaic_dagster.store.content import durable
 from mosaic_dagster.store.database.bulk import first_row
-from mosaic_dagster.store.formats import EXTENSIONS, runs_code
+from mosaic_dagster.store.formats import EXTENSIONS
 from mosaic_dagster.store.workspace import artifacts, chains, pipelines, queries, runs
 from mosaic_dagster.store.workspace.opened import OpenWorkspace
 
@@ -59,6 +65,8 @@ def chain(
         The file of an artifact is gone.
     StoreValueError
         The format is unknown, or a script cannot carry this chain.
+    UntrustedArtifactError
+        A script needs an artifact that runs code, and the store does not allow that.
     """
     if format not in ("n4a", "n4a.py"):
         msg = f"{format!r} is no format of a bundle."
@@ -68,9 +76,11 @@ def chain(
         parts = _artifacts_of(workspace, found)
         facts = _facts(workspace, chain_id)
     if format == "n4a":
-        data = bundle_bytes(found, parts, artifact_format=artifact_format, **facts)
+        data = bundle_bytes(
+            found, parts, artifact_format=artifact_format, trusted=workspace.allow_pickle, **facts
+        )
     else:
-        data = script_text(found, parts).encode()
+        data = script_text(found, parts, trusted=workspace.allow_pickle).encode()
     return _write(output_path, f".{format}", data)
 
 
@@ -84,13 +94,12 @@ def import_chain(
     BundleError
         The bundle is malformed, unsafe or inconsistent; nothing was stored.
     UntrustedArtifactError
-        Loading an artifact later would run code, and the bundle is not trusted.
+        Loading an artifact later would run code or make objects of types that are not known to
+        be safe, and the bundle is not trusted.
     """
     found, parts = checked_import(Path(path))
-    risky = sorted({part.format for part in parts if runs_code(part.format)})
-    if risky and not trusted:
-        msg = f"Loading what {path} holds ({', '.join(risky)}) would run code from it."
-        raise UntrustedArtifactError(msg, "Pass trusted=True if you trust whoever made it.")
+    if not trusted:
+        refuse_untrusted(Path(path), parts)
     with workspace.session():
         pipelines.ensure_open(workspace, pipeline_id)
         for part in parts:

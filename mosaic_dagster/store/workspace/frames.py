@@ -9,7 +9,7 @@ import duckdb
 import polars as pl
 
 from mosaic_dagster.errors import StoreValueError
-from mosaic_dagster.store.workspace.json_columns import from_json, whole
+from mosaic_dagster.store.workspace.json_columns import from_json, told, whole
 
 
 def frame(con: duckdb.DuckDBPyConnection, query: str, params: Sequence[Any] = ()) -> pl.DataFrame:
@@ -62,6 +62,6 @@ def count(number: int, name: str) -> int:
     """
     checked = whole(number, name)
     if checked is None or checked < 0:
-        msg = f"{name} is {number}."
+        msg = f"{name} is {told(number)}."
         raise StoreValueError(msg, "It cannot be negative.")
     return checked

@@ -1,4 +1,4 @@
-"""Values on their way into columns: strict JSON, text, whole numbers; nothing is guessed."""
+"""Values on their way into columns: strict JSON, text, numbers, identifiers; nothing is guessed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel
 
-from mosaic_dagster.errors import StoreTypeError, StoreValueError
+from mosaic_dagster.errors import StoreTypeError, StoreValueError, UnknownIdError
 from mosaic_dagster.store.database.bulk import INTEGER, TEXT
 from mosaic_dagster.store.database.journal.kinds import COLUMNS
 
@@ -38,8 +38,7 @@ _CHECKS = {
 
 _JSON = json.JSONEncoder(allow_nan=False, ensure_ascii=False, separators=(",", ":"))
 
-_AS_THEY_ARE = {bool, int, str, type(None)}
-
+_AS_THEY_ARE = {bool, str, type(None)}
 
 _SAFE = 2**31 - 1
 
@@ -54,17 +53,17 @@ def to_json(value: Any, name: str) -> str | None:
     StoreTypeError
         A value in it has another type; says under which key.
     StoreValueError
-        Two keys of a mapping have the same text, a text is not valid unicode, or the value
-        contains itself.
+        Two keys of a mapping have the same text, a text is not valid unicode, a whole number has
+        more digits than Python converts, or the value contains itself.
     """
     if value is None:
         return None
     try:
-        plain = _plain(value, name)
+        encoded = _JSON.encode(_plain(value, name))
     except RecursionError as error:
         msg = f"{name} is nested too deeply, or contains itself."
         raise StoreValueError(msg, "Give a flatter value.") from error
-    return text(_JSON.encode(plain), name)
+    return text(encoded, name)
 
 
 def from_json(text: str | None) -> Any:
@@ -84,12 +83,12 @@ def finite(value: Any) -> float | None:
         return None
     remedy = "Give a float, or None where there is no score."
     if isinstance(value, str):
-        msg = f"The score {value!r} is text."
+        msg = f"The score {told(value)} is text."
         raise StoreTypeError(msg, remedy)
     try:
         number = float(value)
     except (TypeError, ValueError, OverflowError) as error:
-        msg = f"The score {value!r} is no number."
+        msg = f"The score {told(value)} is no number."
         raise StoreTypeError(msg, remedy) from error
     return number if math.isfinite(number) else None
 
@@ -105,12 +104,12 @@ def text(value: Any, name: str) -> str:
         The text is not valid unicode.
     """
     if not isinstance(value, str):
-        msg = f"{name} is {value!r}, which is no text."
+        msg = f"{name} is {told(value)}, which is no text."
         raise StoreTypeError(msg, "Give a str.")
     try:
         value.encode()
     except UnicodeEncodeError as error:
-        msg = f"{name} holds text that is not valid unicode: {value!r:.200}."
+        msg = f"{name} holds text that is not valid unicode: {told(value)}."
         raise StoreValueError(msg, "Decode names of files with errors='replace'.") from error
     return value
 
@@ -118,6 +117,43 @@ def text(value: Any, name: str) -> str:
 def text_or_none(value: Any, name: str) -> str | None:
     """As :func:`text`; None stays None."""
     return None if value is None else text(value, name)
+
+
+def known_id(value: Any) -> str | None:
+    """Return an identifier as a query takes it, or None when no row can have it.
+
+    NULL equals nothing: a query for None finds no row, as one for any unknown identifier does.
+    """
+    if not isinstance(value, str):
+        return None
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return None
+    return str.__str__(value)
+
+
+def required_id(value: Any, noun: str) -> str:
+    """As :func:`known_id`, for what acts on a row.
+
+    Raises
+    ------
+    UnknownIdError
+        No row can have this identifier.
+    """
+    found = known_id(value)
+    if found is None:
+        msg = f"There is no {noun} {told(value)}."
+        raise UnknownIdError(msg, "Give an identifier as the store returned it.")
+    return found
+
+
+def told(value: Any) -> str:
+    """Return a value as an error shows it, cut after 200 characters."""
+    try:
+        return f"{value!r:.200}"
+    except ValueError:  # A whole number of more digits than Python converts.
+        return f"of type {type(value).__name__}, and too long to show"
 
 
 def readable(message: str) -> str:
@@ -139,13 +175,13 @@ def whole(value: Any, name: str, bits: int = 64) -> int | None:
         return None
     if type(value) is int and -_SAFE <= value <= _SAFE:
         return value
-    fits = isinstance(value, int | np.integer | float | np.floating)
-    if isinstance(value, bool) or not fits or not math.isfinite(value):
-        msg = f"{name} is {value!r}, which is no whole number."
+    is_int = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    if not is_int and not (isinstance(value, float | np.floating) and math.isfinite(value)):
+        msg = f"{name} is {told(value)}, which is no whole number."
         raise StoreTypeError(msg, "Give an int.")
     number = round(value)
     if not -(2 ** (bits - 1)) <= number < 2 ** (bits - 1):
-        msg = f"{name} is {number}, which does not fit into {bits} bits."
+        msg = f"{name} is {told(number)}, which does not fit into {bits} bits."
         raise StoreValueError(msg, "Give a smaller number.")
     return int(number)
 
@@ -177,12 +213,16 @@ def _plain(value: Any, where: str) -> Any:
     kind = type(value)
     if kind in _AS_THEY_ARE:
         return value
+    if kind is int:
+        return value if -_SAFE <= value <= _SAFE else _convertible(value, where)
     if kind is dict:
         return _plain_mapping(value, where)
     value = _unwrapped(value)
     match value:
-        case None | bool() | int() | str():
+        case None | bool() | str():
             return value
+        case int():
+            return _convertible(value, where)
         case float():
             return value if math.isfinite(value) else None
         case Mapping():
@@ -193,6 +233,16 @@ def _plain(value: Any, where: str) -> Any:
             return [_plain(v, f"{where}[{i}]") for i, v in enumerate(value)]
     msg = f"{where} is a {type(value).__name__}, which JSON cannot hold."
     raise StoreTypeError(msg, "Use text, numbers, booleans, lists or mappings.")
+
+
+def _convertible(number: int, where: str) -> int:
+    """Return a whole number that has a text; Python refuses one of thousands of digits."""
+    try:
+        int.__repr__(number)
+    except ValueError as error:
+        msg = f"{where} is a whole number of {number.bit_length()} bits, too long for JSON."
+        raise StoreValueError(msg, "Give it as text, such as hex(number).") from error
+    return number
 
 
 def _plain_mapping(value: Mapping[Any, Any], where: str) -> dict[str, Any]:

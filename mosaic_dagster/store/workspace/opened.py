@@ -15,15 +15,14 @@ from mosaic_dagster.store.content.objects import ContentStore
 from mosaic_dagster.store.database.connection import Database
 from mosaic_dagster.store.database.journal.records import Record
 from mosaic_dagster.store.database.migrations import check_versions
+from mosaic_dagster.store.database.recent import Recent
 from mosaic_dagster.store.database.schemas import OWNERS
 from mosaic_dagster.store.workspace.json_columns import check_row
-from mosaic_dagster.store.workspace.recent import Recent
 
 Access = Literal["shared", "exclusive"]
 
 DATABASE, ARTIFACTS = "store.duckdb", "artifacts"
 
-_KNOWN_PARENTS = 100_000
 _LOADED_OBJECTS = 100
 
 
@@ -45,8 +44,6 @@ class OpenWorkspace:
 
     Attributes
     ----------
-    alive
-        Pipelines, chains and predictions without arrays that this process has seen alive.
     loaded
         Objects that were loaded last, by artifact id.
     """
@@ -65,7 +62,6 @@ class OpenWorkspace:
             self.path / DATABASE, lock_timeout=lock_timeout, read_only=read_only
         )
         self.objects = ContentStore(self.path / ARTIFACTS)
-        self.alive: Recent[bool] = Recent(_KNOWN_PARENTS)
         self.loaded: Recent[Any] = Recent(_LOADED_OBJECTS)
         self._pid = os.getpid()
         self._closed = False
@@ -108,6 +104,11 @@ class OpenWorkspace:
         if self._exclusive:
             self.database.release()
 
+    @property
+    def alive(self) -> Recent[bool]:
+        """Pipelines, chains and predictions without arrays that this process has seen alive."""
+        return self.database.alive
+
     @contextmanager
     def reading(self) -> Iterator[duckdb.DuckDBPyConnection]:
         """Lease; see :meth:`Database.lease`."""
@@ -116,10 +117,10 @@ class OpenWorkspace:
             yield con
 
     @contextmanager
-    def writing(self) -> Iterator[duckdb.DuckDBPyConnection]:
+    def writing(self, *, outermost: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
         """Transaction; see :meth:`Database.transaction`."""
         self.check()
-        with self.database.transaction() as con:
+        with self.database.transaction(outermost=outermost) as con:
             yield con
 
     @contextmanager

@@ -21,7 +21,14 @@ from mosaic_dagster.store.database.journal.kinds import (
 from mosaic_dagster.store.database.journal.records import LARGEST
 from mosaic_dagster.store.workspace import chains, pipelines
 from mosaic_dagster.store.workspace.arrays import Arrays, checked_arrays
-from mosaic_dagster.store.workspace.json_columns import check_row, finite, text, to_json
+from mosaic_dagster.store.workspace.json_columns import (
+    check_row,
+    finite,
+    required_id,
+    text,
+    to_json,
+    told,
+)
 from mosaic_dagster.store.workspace.opened import OpenWorkspace
 
 PARTITIONS = ("train", "val", "test")
@@ -41,6 +48,7 @@ _OPTIONAL = (
     "preprocessings", "prediction_id", "arrays",
 )  # fmt: skip
 _KNOWN = {*_REQUIRED, *_OPTIONAL}
+_PARENTS = ("pipeline_id", "chain_id")
 
 
 def save(workspace: OpenWorkspace, given: Mapping[str, Any]) -> str:
@@ -57,6 +65,7 @@ def save(workspace: OpenWorkspace, given: Mapping[str, Any]) -> str:
     StoreTypeError
         Something is not JSON, or an array is not numeric.
     """
+    workspace.check_writable()
     values, arrays = checked_row(given)
     if given.get("prediction_id") is not None or _size(arrays) > LARGEST:
         return _save_together(workspace, [(values, arrays)])[0]
@@ -70,8 +79,20 @@ def save(workspace: OpenWorkspace, given: Mapping[str, Any]) -> str:
 
 
 def save_many(workspace: OpenWorkspace, rows: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Save many predictions in one transaction: all or none; their identifiers in order."""
-    checked = [checked_row(row) for row in rows]
+    """Save many predictions in one transaction: all or none; their identifiers in order.
+
+    Raises
+    ------
+    StoreTypeError
+        The rows are no list, or one of them is no mapping.
+    UnknownIdError, StateError, StoreValueError
+        As :func:`save`.
+    """
+    workspace.check_writable()
+    if not isinstance(rows, Iterable):
+        msg = f"The predictions are {told(rows)}, which is no list."
+        raise StoreTypeError(msg, "Give one mapping per prediction.")
+    checked = [checked_row(_mapping(row, place)) for place, row in enumerate(rows)]
     return _save_together(workspace, checked)
 
 
@@ -87,6 +108,8 @@ def save_arrays(workspace: OpenWorkspace, prediction_id: str, arrays: Arrays) ->
     StoreTypeError
         An array is not numeric.
     """
+    workspace.check_writable()
+    prediction_id = required_id(prediction_id, "prediction")
     checked = checked_arrays(arrays)
     if not checked:
         msg = f"No array is given for prediction {prediction_id!r}."
@@ -109,6 +132,8 @@ def checked_row(given: Mapping[str, Any]) -> tuple[list[Any], Arrays]:
 
     Raises
     ------
+    UnknownIdError
+        No pipeline or no chain can have the identifier that is given for it.
     StoreValueError, StoreTypeError
         A value is not one that its column takes.
     """
@@ -116,9 +141,12 @@ def checked_row(given: Mapping[str, Any]) -> tuple[list[Any], Arrays]:
         unknown = sorted(given.keys() - _KNOWN, key=str)
         msg = f"A prediction has no {', '.join(map(str, unknown))}."
         raise StoreTypeError(msg, f"Use {', '.join(_REQUIRED + _OPTIONAL)}.")
+    for name in _PARENTS:
+        if given.get(name) is not None:
+            required_id(given[name], name.removesuffix("_id"))
     for name in _REQUIRED:
         if not isinstance(given.get(name), str):
-            msg = f"The {name} of a prediction is {given.get(name)!r}."
+            msg = f"The {name} of a prediction is {told(given.get(name))}."
             raise StoreValueError(msg, "It must be text.")
     _one_of("partition", given["partition"], PARTITIONS)
     _one_of("task_type", given["task_type"], TASK_TYPES)
@@ -151,6 +179,13 @@ def checked_row(given: Mapping[str, Any]) -> tuple[list[Any], Arrays]:
     ]
     check_row(PREDICTION, values)
     return values, {} if arrays is None else checked_arrays(arrays)
+
+
+def _mapping(row: Any, place: int) -> Mapping[str, Any]:
+    if not isinstance(row, Mapping):
+        msg = f"Prediction {place} (counted from 0) is {told(row)}, which is no mapping."
+        raise StoreTypeError(msg, f"Give mappings with {', '.join(_REQUIRED)}.")
+    return row
 
 
 def _save_together(workspace: OpenWorkspace, rows: list[tuple[list[Any], Arrays]]) -> list[str]:
@@ -202,7 +237,7 @@ def _whole(given: Mapping[str, Any], name: str) -> int | None:
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | np.integer):
-        msg = f"The {name} of a prediction is {value!r}."
+        msg = f"The {name} of a prediction is {told(value)}."
         raise StoreTypeError(msg, "It must be a whole number.")
     return int(value)
 

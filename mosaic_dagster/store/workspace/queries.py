@@ -10,7 +10,7 @@ from mosaic_dagster.errors import StoreTypeError
 from mosaic_dagster.store.database.journal.kinds import ARRAY_NAMES, COLUMNS, PREDICTION
 from mosaic_dagster.store.workspace import arrays
 from mosaic_dagster.store.workspace.frames import frame, page, record
-from mosaic_dagster.store.workspace.json_columns import text, whole
+from mosaic_dagster.store.workspace.json_columns import known_id, text, whole
 from mosaic_dagster.store.workspace.opened import OpenWorkspace
 
 PREDICTION_COLUMNS = tuple(COLUMNS[PREDICTION])
@@ -19,6 +19,8 @@ PREDICTION_COLUMNS = tuple(COLUMNS[PREDICTION])
 FILTERS = (
     "dataset_name", "model_class", "partition", "fold_id", "branch_id", "pipeline_id", "run_id",
 )  # fmt: skip
+
+_IDS = ("pipeline_id", "run_id")
 
 _JSON = ("scores", "best_params")
 
@@ -29,7 +31,7 @@ def get(
     """Every column of a prediction, JSON decoded, with its arrays when asked for; or None."""
     query = "SELECT * FROM main.predictions WHERE prediction_id = ?"
     with workspace.reading() as con:
-        found = record(con, query, [prediction_id], _JSON)
+        found = record(con, query, [known_id(prediction_id)], _JSON)
         if found is not None and load_arrays:
             found |= dict.fromkeys(ARRAY_NAMES) | arrays.load(con, prediction_id)
     return found
@@ -43,11 +45,16 @@ def query(
 ) -> pl.DataFrame:
     """Predictions that fit every filter that is not None, the newest first.
 
+    An identifier that no row can have fits none.
+
     Raises
     ------
     StoreTypeError
         A filter has an unknown name, or a value of another type than its column.
+    StoreValueError
+        A text is not valid unicode, or a number is negative or too large.
     """
+    workspace.check()
     unknown = sorted(filters.keys() - {*FILTERS})
     if unknown:
         msg = f"There is no filter {', '.join(unknown)}."
@@ -63,6 +70,8 @@ def query(
 
 
 def _checked(name: str, value: Any) -> Any:
+    if name in _IDS:
+        return known_id(value)
     return whole(value, name) if name == "branch_id" else text(value, name)
 
 

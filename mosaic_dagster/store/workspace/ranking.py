@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import duckdb
 import polars as pl
 
-from mosaic_dagster.errors import StoreValueError
+from mosaic_dagster.errors import StoreTypeError, StoreValueError
 from mosaic_dagster.store.chains import ranking_ascending
 from mosaic_dagster.store.workspace.frames import count, frame
-from mosaic_dagster.store.workspace.json_columns import text
+from mosaic_dagster.store.workspace.json_columns import text, told
 from mosaic_dagster.store.workspace.opened import OpenWorkspace
 
 SCORES = ("val_score", "test_score", "train_score")
@@ -43,9 +43,10 @@ def top(
         The metric is no score column, a group is not one of the columns, *n* is negative, or the
         direction is not known and not given.
     StoreTypeError
-        *n* is no number, or a name is no text.
+        *n* is no number, a name is no text, or the groups are no list.
     """
-    groups = [group_by] if isinstance(group_by, str) else list(group_by or ())
+    workspace.check()
+    groups = _groups(group_by)
     n = count(n, "n")
     _check(metric, groups)
     candidates = {"partition": partition, "dataset_name": dataset_name}
@@ -126,11 +127,20 @@ def _direction(con: duckdb.DuckDBPyConnection, where: str, params: list[Any]) ->
     return ranking_ascending(metric for (metric,) in rows) if rows else True
 
 
-def _check(metric: str, groups: list[str]) -> None:
-    if metric not in SCORES:
-        msg = f"{metric!r} is no score column."
+def _groups(given: Any) -> list[str]:
+    if given is None or isinstance(given, str):
+        return [given] if given else []
+    if not isinstance(given, Iterable):
+        msg = f"group_by is {told(given)}, which is neither a column nor a list of them."
+        raise StoreTypeError(msg, f"Use {', '.join(GROUPS)}.")
+    return list(given)
+
+
+def _check(metric: Any, groups: Sequence[Any]) -> None:
+    if not isinstance(metric, str) or metric not in SCORES:
+        msg = f"{told(metric)} is no score column."
         raise StoreValueError(msg, f"Use one of {', '.join(SCORES)}.")
     for name in groups:
-        if name not in GROUPS:
-            msg = f"Predictions cannot be grouped by {name!r}."
+        if not isinstance(name, str) or name not in GROUPS:
+            msg = f"Predictions cannot be grouped by {told(name)}."
             raise StoreValueError(msg, f"Use {', '.join(GROUPS)}.")

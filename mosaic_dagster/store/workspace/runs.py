@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import duckdb
 import polars as pl
 
-from mosaic_dagster.errors import StateError, StoreValueError, UnknownIdError
+from mosaic_dagster.errors import StateError, StoreTypeError, StoreValueError, UnknownIdError
 from mosaic_dagster.store.database.bulk import first_row
 from mosaic_dagster.store.database.migrations import utc_now
 from mosaic_dagster.store.workspace import deletion
 from mosaic_dagster.store.workspace.frames import frame, page, record
-from mosaic_dagster.store.workspace.json_columns import readable, text, to_json
+from mosaic_dagster.store.workspace.json_columns import (
+    known_id,
+    readable,
+    text,
+    text_or_none,
+    to_json,
+    told,
+)
 from mosaic_dagster.store.workspace.opened import OpenWorkspace
 
 _JSON = ("config", "datasets", "summary")
@@ -30,15 +37,13 @@ def begin(
     StoreValueError
         A dataset has no name.
     StoreTypeError
-        The name is no text, or something in the configuration or the datasets is not JSON.
+        The name is no text, the datasets are no list, or something in the configuration or the
+        datasets is not JSON.
     """
-    listed: list[Any] = list(datasets or ())
-    if not all(isinstance(d, Mapping) and isinstance(d.get("name"), str) for d in listed):
-        msg = f"Run {name!r} has a dataset without a name."
-        raise StoreValueError(msg, "Give each dataset as a mapping with at least 'name'.")
+    workspace.check_writable()
     run_id = str(uuid.uuid4())
-    values = [run_id, text(name, "name"), to_json(config, "config"), to_json(listed, "datasets"),
-              utc_now()]  # fmt: skip
+    values = [run_id, text(name, "name"), to_json(config, "config"),
+              to_json(_listed(datasets, name), "datasets"), utc_now()]  # fmt: skip
     with workspace.writing() as con:
         con.execute(
             "INSERT INTO main.runs (run_id, name, config, datasets, created_at) "
@@ -48,8 +53,21 @@ def begin(
     return run_id
 
 
+def _listed(datasets: Any, name: str) -> list[Any]:
+    """Datasets of a run called *name*, each with a name of its own."""
+    if datasets is not None and not isinstance(datasets, Iterable):
+        msg = f"The datasets of run {name!r} are {told(datasets)}, which is no list."
+        raise StoreTypeError(msg, "Give a list of mappings with at least 'name'.")
+    listed = [] if datasets is None else list(datasets)
+    if not all(isinstance(d, Mapping) and isinstance(d.get("name"), str) for d in listed):
+        msg = f"Run {name!r} has a dataset without a name."
+        raise StoreValueError(msg, "Give each dataset as a mapping with at least 'name'.")
+    return listed
+
+
 def complete(workspace: OpenWorkspace, run_id: str, summary: Any) -> None:
     """End a run as completed; a second time changes nothing."""
+    workspace.check_writable()
     figures = to_json(summary, "summary")
     with workspace.writing() as con:
         if _ends(con, run_id, "completed"):
@@ -80,7 +98,7 @@ def fail(workspace: OpenWorkspace, run_id: str, error: str) -> None:
 def get(workspace: OpenWorkspace, run_id: str) -> dict[str, Any] | None:
     """Every column of a run, JSON decoded, or None."""
     with workspace.reading() as con:
-        return record(con, "SELECT * FROM main.runs WHERE run_id = ?", [run_id], _JSON)
+        return record(con, "SELECT * FROM main.runs WHERE run_id = ?", [known_id(run_id)], _JSON)
 
 
 def list_runs(
@@ -90,14 +108,22 @@ def list_runs(
     limit: int | None,
     offset: int,
 ) -> pl.DataFrame:
-    """Runs, the newest first."""
-    conditions, params = ["true"], []
-    if status is not None:
-        conditions.append("status = ?")
-        params.append(status)
-    if dataset is not None:
-        conditions.append("list_contains(json_extract_string(datasets, '$[*].name'), ?)")
-        params.append(dataset)
+    """Runs, the newest first.
+
+    Raises
+    ------
+    StoreTypeError, StoreValueError
+        The status or the dataset is no text, or a number is negative.
+    """
+    workspace.check()
+    by = {
+        "status = ?": text_or_none(status, "status"),
+        "list_contains(json_extract_string(datasets, '$[*].name'), ?)": text_or_none(
+            dataset, "dataset"
+        ),
+    }
+    conditions = ["true", *(condition for condition, value in by.items() if value is not None)]
+    params = [value for value in by.values() if value is not None]
     query = f"""
         SELECT * FROM main.runs WHERE {" AND ".join(conditions)}
         ORDER BY created_at DESC, run_id {page(limit, offset)}
@@ -114,9 +140,9 @@ def status_of(con: duckdb.DuckDBPyConnection, run_id: str) -> str:
     UnknownIdError
         There is no such run.
     """
-    row = first_row(con, "SELECT status FROM main.runs WHERE run_id = ?", [run_id])
+    row = first_row(con, "SELECT status FROM main.runs WHERE run_id = ?", [known_id(run_id)])
     if row is None:
-        msg = f"There is no run {run_id!r}."
+        msg = f"There is no run {told(run_id)}."
         raise UnknownIdError(msg)
     return str(row[0])
 

@@ -93,7 +93,7 @@ class WorkspaceStore:
 
     def __del__(self) -> None:
         # Rows that were journalled are brought into the tables by whoever comes next.
-        with suppress(AttributeError):
+        with suppress(Exception):
             self._open.abandon()
 
     @property

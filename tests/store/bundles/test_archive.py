@@ -314,3 +314,14 @@ def test_what_is_no_chain_is_refused(doubled, bundle_file, rewrite, chain):
     """Else reading a stranger's file ends in an error of Python's."""
     with pytest.raises(BundleError, match=r"chain\.json|chain names|model steps"):
         read_archive(rewrite(bundle_file(doubled), {"chain.json": json.dumps(chain).encode()}))
+
+
+@pytest.mark.parametrize("part", [{"params": [1]}, {"combined": "x"}, {"combined": [{}]}])
+def test_malformed_steps_are_refused_when_opened(doubled, bundle_file, rewrite, part):
+    """Else a bundle that was tampered with ends in a TypeError or KeyError of Python."""
+    path = bundle_file(doubled)
+    content = json.loads(zipfile.ZipFile(path).read("chain.json"))
+    content["steps"][0] |= part
+    changed = rewrite(path, {"chain.json": json.dumps(content).encode()})
+    with pytest.raises(BundleError, match=f"Step 0 has .*{next(iter(part))}"):
+        read_archive(changed)

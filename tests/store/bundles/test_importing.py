@@ -1,10 +1,19 @@
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
+from sklearn.ensemble import RandomForestRegressor
 from sklearn.linear_model import Ridge
 from sklearn.preprocessing import StandardScaler
 
-from mosaic_dagster.errors import BundleError
+from mosaic_dagster.errors import BundleError, UntrustedArtifactError
 from mosaic_dagster.hashing import digest_bytes
-from mosaic_dagster.store.bundles import ChainArtifact, checked_import, read_archive
+from mosaic_dagster.store.bundles import (
+    ChainArtifact,
+    checked_import,
+    read_archive,
+    refuse_untrusted,
+)
 from mosaic_dagster.store.chains import artifact_ids, checked_chain, predict_chain
 from mosaic_dagster.store.formats import decode
 
@@ -58,6 +67,18 @@ def test_bytes_are_copied_and_never_loaded(build, bundle_file, tmp_path):
     _, (found,) = checked_import(path)
     assert (found.data, found.format, found.ext) == (data, "pickle", "pkl")
     assert not target.exists()
+
+
+def test_strangers_skops_files_need_trust(build):
+    """Else a forged forest becomes one of our own, whose types are trusted, and crashes replay."""
+    forest = RandomForestRegressor(n_estimators=1, random_state=0).fit([[0.0], [1.0]], [0.0, 1.0])
+    _, tree = build([], [forest], format="skops")
+    with pytest.raises(UntrustedArtifactError, match=r"f\.n4a.*sklearn\.tree\._tree\.Tree"):
+        refuse_untrusted(Path("f.n4a"), tree)
+    _, ridge = build([], [Ridge().fit([[0.0], [1.0]], [0.0, 1.0])], format="skops")
+    refuse_untrusted(Path("f.n4a"), ridge)
+    with pytest.raises(BundleError, match=r"f\.n4a.*not a readable skops file"):
+        refuse_untrusted(Path("f.n4a"), [replace(ridge[0], data=b"PK")])
 
 
 def test_a_damaged_bundle_gives_nothing(doubled, bundle_file, rewrite):

@@ -13,6 +13,8 @@ from sklearn.cross_decomposition import PLSRegression
 from sklearn.decomposition import PCA
 from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
+from sklearn.multioutput import MultiOutputRegressor
+from sklearn.neighbors import KNeighborsRegressor
 from sklearn.preprocessing import (
     FunctionTransformer,
     LabelEncoder,
@@ -24,8 +26,9 @@ from sklearn.preprocessing import (
 from sklearn.svm import SVC
 
 import mosaic_dagster
-from mosaic_dagster.errors import StoreValueError
-from mosaic_dagster.store.bundles import script_text
+from mosaic_dagster.errors import StoreValueError, UntrustedArtifactError
+from mosaic_dagster.hashing import digest_bytes
+from mosaic_dagster.store.bundles import ChainArtifact, script_text
 from mosaic_dagster.store.chains import predict_chain
 from mosaic_dagster.store.formats import decode
 
@@ -86,7 +89,8 @@ def assert_equal(built, tmp_path, table=FRESH):
     else:
         assert found.tolist() == expected.tolist()
     empty, none = script["predict"](table[:0]), replayed(built, table[:0])
-    assert (empty.shape, empty.dtype.kind) == (none.shape, none.dtype.kind.replace("O", "U"))
+    assert (empty.shape, empty.dtype.kind) == (none.shape, found.dtype.kind)
+    assert (none.shape[1:], none.dtype) == (expected.shape[1:], expected.dtype)
     return script
 
 
@@ -196,6 +200,37 @@ def test_float32_is_treated_as_the_estimators_do(build, tmp_path):
     scaler = StandardScaler().fit(X)
     built = build([scaler], [Ridge().fit(scaler.transform(X), Y)])
     assert_equal(built, tmp_path, FRESH.astype(np.float32))
+
+
+def test_several_outputs_of_any_model_keep_their_columns(build, tmp_path):
+    """Else predictions for an empty recording cannot be put below those of the others."""
+    two = np.c_[Y, Y**2]
+    for model in (KNeighborsRegressor().fit(X, two), MultiOutputRegressor(Ridge()).fit(X, two)):
+        assert_equal(build([], [model]), tmp_path)
+
+
+def test_labels_kept_as_objects_have_one_type(build, tmp_path):
+    """Else labels of an empty recording are plain text and the others objects, or in reverse."""
+    labels = TEXT.astype(object)
+    known = LogisticRegression(max_iter=9999).fit(X, labels)
+    assert_equal(build([], [known]), tmp_path)
+    assert_equal(build([], [SVC().fit(X, labels)]), tmp_path)
+    encoder = LabelEncoder().fit(labels)
+    coded = LogisticRegression(max_iter=9999).fit(X, encoder.transform(labels))
+    assert_equal(build([], [coded], [encoder]), tmp_path)
+
+
+def test_without_trust_no_code_is_run(build, tmp_path):
+    """Else a store opened with allow_pickle=False runs a pickle when it exports."""
+    target = tmp_path / "ran"
+    chain, (model,) = build([], [Ridge().fit(X, Y)], format="pickle")
+    data = b"cbuiltins\nopen\n(S'" + str(target).encode() + b"'\nS'w'\ntR."
+    bomb = ChainArtifact(model.artifact_id, data, "pickle", "pkl", digest_bytes(data))
+    with pytest.raises(UntrustedArtifactError, match=model.artifact_id):
+        script_text(chain, [bomb], trusted=False)
+    assert not target.exists()
+    safe = build([StandardScaler().fit(X)], [Ridge().fit(X, Y)], format="arrays")
+    assert script_text(*safe, trusted=False) == script_text(*safe)
 
 
 @pytest.mark.slow

@@ -68,7 +68,7 @@ def test_a_stateless_step_is_refused(role):
 def test_side_by_side_operators_are_refused():
     """Else one of two branches is dropped."""
     given = chain("transform")
-    given["steps"][0]["combined"] = [{"operator_class": "A"}]
+    given["steps"][0]["combined"] = [{"operator_class": "A", "branch_path": [0]}]
     with pytest.raises(StoreValueError, match="side by side"):
         script_plan(given)
 

@@ -112,6 +112,17 @@ def test_what_cannot_be_is_kept():
         assert safe_artifact(artifact) is artifact
 
 
+def test_without_trust_no_code_is_run(tmp_path):
+    """Else a store opened with allow_pickle=False runs a pickle when it exports."""
+    target = tmp_path / "ran"
+    data = b"cbuiltins\nopen\n(S'" + str(target).encode() + b"'\nS'w'\ntR."
+    bomb = ChainArtifact("a", data, "pickle", "pkl", digest_bytes(data))
+    assert safe_artifact(bomb, trusted=False) is bomb
+    assert not target.exists()
+    scaler = stored(StandardScaler().fit([[0.0], [2.0]]), "skops")
+    assert safe_artifact(scaler, trusted=False).format == "arrays"
+
+
 def test_keep_copies_the_bytes(doubled, bundle_file):
     """Else hashes in a bundle are not those that the workspace recorded."""
     _, artifacts = doubled

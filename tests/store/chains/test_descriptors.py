@@ -81,6 +81,17 @@ def test_what_was_given_is_not_changed():
         ({"branch_path": [0.5]}, "branch_path"),
         ({"source_index": "0"}, "source_index"),
         ({"fold_strategy": None}, "fold_strategy"),
+        ({"steps": [{"step_idx": 3, "params": [1]}]}, "Step 3 has the params"),
+        ({"steps": [{"step_idx": 3, "params": "alpha"}]}, "Step 3 has the params"),
+        ({"steps": [{"step_idx": 3, "combined": "x"}]}, "Step 3 has 'x' under combined"),
+        ({"steps": [{"step_idx": 3, "combined": {"a": 1}}]}, "under combined"),
+        ({"steps": [{"step_idx": 3, "combined": ["x"]}]}, "names no operator_class"),
+        ({"steps": [{"step_idx": 3, "combined": [{}]}]}, "names no operator_class"),
+        ({"steps": [{"step_idx": 3, "combined": [{"operator_class": "A"}]}]}, "no branch_path"),
+        (
+            {"steps": [{"step_idx": 3, "combined": [{"operator_class": "A", "branch_path": "0"}]}]},
+            "branch_path is '0'",
+        ),
     ],
 )
 def test_a_chain_that_could_not_be_replayed_is_refused(changes, said):

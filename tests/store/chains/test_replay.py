@@ -2,11 +2,14 @@ import time
 
 import numpy as np
 import pytest
-from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, TransformerMixin
 from sklearn.cross_decomposition import PLSRegression
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge, RidgeClassifier
 from sklearn.model_selection import KFold
+from sklearn.multioutput import MultiOutputRegressor
+from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
+from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import LabelEncoder, Normalizer, StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
@@ -80,6 +83,17 @@ class RowSum(RegressorMixin, BaseEstimator):
 
     def predict(self, X):
         return X.sum(axis=1) * self.factor
+
+
+class RowShape(TransformerMixin, BaseEstimator):
+    """Scales each row by itself, so a row of equal numbers becomes NaN."""
+
+    def fit(self, X, y=None):
+        self.n_features_in_ = X.shape[1]
+        return self
+
+    def transform(self, X):
+        return (X - X.mean(axis=1, keepdims=True)) / X.std(axis=1, keepdims=True)
 
 
 class Always(ClassifierMixin, BaseEstimator):
@@ -281,24 +295,47 @@ def test_rows_must_be_a_matrix(bad):
 def test_no_rows_give_no_predictions(data):
     """Else a recording without usable frames stops a whole run."""
     table, y = data
-    scaler = StandardScaler().fit(table)
-    for model, shape, kind in (
-        (Ridge().fit(table, y), (0,), "f"),
-        (PLSRegression(2).fit(table, y), (0,), "f"),
-        (LinearRegression().fit(table, np.column_stack([y, y])), (0, 2), "f"),
-        (LogisticRegression().fit(table, np.where(y > 0, "rear", "walk")), (0,), "U"),
-        (LogisticRegression().fit(table, np.digitize(y, [-1, 1])), (0,), "i"),
+    two, codes = np.column_stack([y, y]), np.digitize(y, [-1, 1])
+    names = LabelEncoder().fit(["groom", "rear", "walk"])
+    for model, target, shape, kind in (
+        (Ridge().fit(table, y), StandardScaler().fit(two[:, :1]), (0,), "f"),
+        (PLSRegression(2).fit(table, y), None, (0,), "f"),
+        (LinearRegression().fit(table, two), StandardScaler().fit(two), (0, 2), "f"),
+        (KNeighborsRegressor().fit(table, two), None, (0, 2), "f"),
+        (MultiOutputRegressor(Ridge()).fit(table, two), None, (0, 2), "f"),
+        (KNeighborsClassifier().fit(table, np.column_stack([codes, codes])), None, (0, 2), "i"),
+        (LogisticRegression().fit(table, np.where(y > 0, "rear", "walk")), None, (0,), "U"),
+        (LogisticRegression().fit(table, codes), None, (0,), "i"),
+        (LogisticRegression().fit(table, codes), names, (0,), "U"),
+        (make_pipeline(RowShape(), Ridge()).fit(table, y), None, (0,), "f"),
     ):
-        folds, objects = folds_of(model, model)
-        objects["s"] = scaler
-        stored = chain(
-            [descriptor(0), descriptor(1, role="y_transform"), descriptor(2)],
-            folds,
-            {"0": ["s"], "1": ["s"]},
-        )
-        result = predict_chain(stored, objects.__getitem__, np.empty((0, 12)))
-        assert result.shape == shape
-        assert result.dtype.kind == kind
+        for folds, objects in (folds_of(model), folds_of(model, model)):
+            objects |= {"s": StandardScaler().fit(table), "y": target}
+            steps = [descriptor(0), descriptor(1, role="y_transform"), descriptor(2)]
+            shared = {"0": ["s"], "1": ["y"]}
+            if target is None:
+                steps, shared = [descriptor(0), descriptor(2)], {"0": ["s"]}
+            stored = chain(steps, folds, shared)
+            full = predict_chain(stored, objects.__getitem__, table)
+            result = predict_chain(stored, objects.__getitem__, np.empty((0, 12)))
+            assert (result.shape, result.dtype.kind) == (shape, kind), model
+            assert (full.shape[1:], full.dtype) == (result.shape[1:], result.dtype), model
+
+
+class Picky(RegressorMixin, BaseEstimator):
+    """Refuses the numbers that it was not made for; its coefficients tell that it has 2 outputs."""
+
+    coef_ = np.ones((2, 3))
+
+    def predict(self, X):
+        raise TypeError
+
+
+def test_no_rows_of_a_model_that_takes_only_some_values():
+    """Else a model of categories stops the run at the recording without frames."""
+    folds, objects = folds_of(Picky())
+    result = predict_chain(chain([descriptor(1)], folds), objects.__getitem__, np.empty((0, 3)))
+    assert (result.shape, result.dtype.kind) == ((0, 2), "f")
 
 
 def test_several_outputs_keep_their_columns():

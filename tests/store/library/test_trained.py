@@ -136,6 +136,20 @@ class TestPipelineFull:
             trained.library.save_pipeline_full(trained.pipeline_id, "second")
         assert len(trained.library.list_pipelines()) == 1
 
+    def test_no_code_is_run_where_that_is_not_allowed(self, trained: Trained) -> None:
+        """Else a workspace of strangers runs its pickles when somebody saves from it."""
+        with WorkspaceStore(trained.workspace) as store:
+            pickled = store.save_artifact(trained.model, "Ridge", "model", "pickle")
+            step = {"step_idx": 0, "role": "model"}
+            chain_id = store.save_chain(
+                trained.pipeline_id, [step], 0, "Ridge", "", "shared", {"all": pickled}, {}
+            )
+        for allowed, kept in ((True, False), (False, True)):
+            library = PipelineLibrary(trained.workspace, allow_pickle=allowed)
+            path = library.save_pipeline_full(trained.pipeline_id, "best", overwrite=True)
+            entries = load_bundle(path / "chains" / f"{chain_id}.n4a").manifest["artifacts"]
+            assert (entries[pickled]["format"] == "pickle") == kept
+
 
 class TestFullRun:
     def test_everything_of_a_run_is_kept(self, trained: Trained) -> None:

@@ -80,3 +80,20 @@ def test_names_do_not_lead_out_of_the_folder(store, make_prediction, target):
     path = store.export_best_predictions("../../out", target)
     assert path.resolve().is_relative_to(target)
     assert len(list(path.parent.iterdir())) == 3
+
+
+def test_names_that_become_alike_keep_their_own_files(store, make_prediction, target):
+    """Else the results of ``a/b`` are replaced by those of ``a b``, or of ``a_b``."""
+    names = ("a/b", "a b", "a_b", "x" * 130, "x" * 131)
+    paths = set()
+    for name in names:
+        store.save_prediction(**make_prediction(dataset_name=name, model_name=name))
+        paths.add(store.export_best_predictions(name, target))
+        store.save_prediction(
+            **make_prediction(model_name=name, val_score=-len(paths), dataset_name="one")
+        )
+        paths.add(store.export_best_predictions("one", target))
+    assert len({path.parent for path in paths}) == 1 + len(names)
+    assert len(paths) == 2 * len(names)
+    assert all(path.is_file() and len(path.parent.name) <= 120 for path in paths)
+    assert target / "a_b" / "a_b_predictions.csv" in paths

@@ -153,10 +153,12 @@ def test_deleting_is_all_or_nothing(
 def test_rows_journalled_for_a_run_that_goes_do_not_come_back(
     store: WorkspaceStore, run: str, pipeline: str, make_prediction: Prediction
 ):
-    """Another store of this process acknowledges a prediction from memory after the run went."""
+    """Another process acknowledges a prediction from memory after the run went."""
     with WorkspaceStore(store.workspace_path) as other:
         other.save_prediction(**make_prediction())
         assert store.delete_run(run) == 3
+        # What another process has seen alive, this one cannot make it forget.
+        other._open.alive.put(("pipeline", pipeline), True)
         late = other.save_prediction(**make_prediction(arrays=ARRAYS))
         other.log_step(pipeline, 0, "Ridge", "end")
         assert other.get_prediction(late) is None

@@ -10,6 +10,7 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
+from sklearn.tree import DecisionTreeRegressor
 
 from mosaic_dagster.errors import (
     ObjectMissingError,
@@ -19,6 +20,7 @@ from mosaic_dagster.errors import (
     UnknownIdError,
     UntrustedArtifactError,
 )
+from mosaic_dagster.store.workspace import WorkspaceStore
 
 _json = st.recursive(
     st.none()
@@ -29,6 +31,16 @@ _json = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
     max_leaves=6,
 )
+
+
+class _Marks:
+    """Makes a file when it is unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return open, (str(self.path), "w")
 
 
 @pytest.fixture
@@ -238,3 +250,47 @@ class TestBundles:
             store.import_bundle(path, pipeline)
         assert store.list_artifacts().height == before
         assert store.get_chain(store.import_bundle(path, pipeline, trusted=True)) is not None
+
+    def test_foreign_types_are_not_taken_in_unasked(self, store, pipeline, out):
+        """Else a forged tree is one of our own after the import, and crashes whoever predicts."""
+        tree = DecisionTreeRegressor().fit([[0.0], [1.0]], [0.0, 1.0])
+        model = store.save_artifact(tree, "DecisionTreeRegressor", "model", "skops")
+        chain = store.save_chain(
+            pipeline,
+            [{"step_idx": 0, "role": "model"}],
+            0,
+            "Tree",
+            "",
+            "shared",
+            {"all": model},
+            {},
+        )
+        path = store.export_chain(chain, out / "x")
+        claims = store.list_artifacts()["open_claims"].to_list()
+        with pytest.raises(UntrustedArtifactError, match=r"sklearn\.tree\._tree\.Tree"):
+            store.import_bundle(path, pipeline)
+        assert store.list_artifacts()["open_claims"].to_list() == claims
+        again = store.import_bundle(path, pipeline, trusted=True)
+        assert store.replay_chain(again, [[1.0]]).tolist() == [1.0]
+
+    def test_a_store_that_runs_no_code_runs_none_when_it_exports(self, store, pipeline, out):
+        """Else allow_pickle=False protects whoever loads an artifact, but not whoever exports."""
+        model = store.save_artifact(_Marks(out.parent / "ran"), "Marks", "model", "pickle")
+        chain = store.save_chain(
+            pipeline,
+            [{"step_idx": 0, "role": "model"}],
+            0,
+            "Marks",
+            "",
+            "shared",
+            {"all": model},
+            {},
+        )
+        careful = WorkspaceStore(store.workspace_path, read_only=True, allow_pickle=False)
+        with careful:
+            path = careful.export_chain(chain, out / "x")
+            with pytest.raises(UntrustedArtifactError, match=f"{model}.*allow_pickle"):
+                careful.export_chain(chain, out / "x", format="n4a.py")
+        assert not (out.parent / "ran").exists()
+        with zipfile.ZipFile(path) as file:
+            assert f"artifacts/{model.removeprefix('art_')}.pkl" in file.namelist()

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from mosaic_dagster.errors import StoreError
 from mosaic_dagster.store.content import durable
+from mosaic_dagster.store.database.journal.kinds import understood
 from mosaic_dagster.store.database.journal.records import Record, scan
 from mosaic_dagster.store.database.journal.writer import SUFFIX
 
@@ -67,10 +68,10 @@ def read(path: Path, offset: int, *, growing: bool = False) -> Portion:
             file.seek(offset)
             data = file.read(_PORTION)
             more = len(data) == _PORTION
-            found = scan(data, complete=not more)
+            found = scan(data, not more, understood)
             if more and not found.records:
                 # One record larger than a portion, or damage. Files are closed when they are full.
-                found = scan(data + file.readall(), complete=True)
+                found = scan(data + file.readall(), True, understood)
     except FileNotFoundError:
         return Portion([], offset, damaged=False)
     except OSError as error:

@@ -86,6 +86,13 @@ ArraysOf = tuple[str, dict[str, np.ndarray[Any, Any]]]
 """A prediction's identifier and its arrays."""
 
 
+def understood(record: Record) -> bool:
+    """Whether this version knows what a record is; another may have written it."""
+    if record.kind == ARRAYS:
+        return len(record.values) == 1
+    return record.kind in COLUMNS and len(record.values) == len(COLUMNS[record.kind])
+
+
 def insert(con: duckdb.DuckDBPyConnection, records: Iterable[Record]) -> None:
     """Write records to their tables, inside the caller's transaction."""
     by_kind: dict[str, list[Record]] = {}

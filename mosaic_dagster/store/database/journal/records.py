@@ -12,7 +12,7 @@ import json
 import math
 import struct
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -88,7 +88,9 @@ def _bytes_of(array: np.ndarray[Any, Any], dtype: np.dtype[Any]) -> memoryview:
     return np.ascontiguousarray(array, dtype).reshape(-1).view("u1").data
 
 
-def scan(data: bytes, complete: bool) -> Scan:
+def scan(
+    data: bytes, complete: bool, understood: Callable[[Record], bool] = lambda _: True
+) -> Scan:
     """Read the whole records at the start of some bytes.
 
     Parameters
@@ -98,14 +100,21 @@ def scan(data: bytes, complete: bool) -> Scan:
     complete
         Whether these are all bytes up to the end of the file; only then can a record that is cut
         off be told from damage.
+    understood
+        Whether a record is one that this version knows; one that is not counts as damage, so
+        that it is kept.
     """
     records = []
     offset = 0
     view = memoryview(data)
+    unknown = False
     while (found := _record_at(view, offset)) is not None:
-        record, offset = found
+        record, end = found
+        if unknown := not understood(record):
+            break
         records.append(record)
-    damaged = complete and _whole_record_after(data, offset)
+        offset = end
+    damaged = unknown or (complete and _whole_record_after(data, offset))
     return Scan(records, offset, damaged)
 
 

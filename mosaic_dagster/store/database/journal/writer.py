@@ -32,7 +32,8 @@ class JournalWriter:
     Parameters
     ----------
     folder
-        ``<workspace>/journal``; made by the first append.
+        ``<workspace>/journal``; made by the first append. The files of a process are numbered,
+        since a row may need one that was written to the file before.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -42,6 +43,8 @@ class JournalWriter:
         self._path: Path | None = None
         self._end = 0
         self._reserved = 0
+        self._begun = 0
+        self._process = f"{os.getpid()}-{int(time.time())}"
 
     @property
     def path(self) -> Path | None:
@@ -93,7 +96,8 @@ class JournalWriter:
             self._folder.mkdir(parents=True, exist_ok=True)
             durable.sync_folder(self._folder.parent)
         while True:
-            name = f"{os.getpid()}-{int(time.time())}-{uuid.uuid4().hex}{SUFFIX}"
+            name = f"{self._process}-{self._begun:08d}-{uuid.uuid4().hex}{SUFFIX}"
+            self._begun += 1
             path = self._folder / name
             handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
             self._handle, self._path, self._end, self._reserved = handle, path, 0, 0

@@ -4,6 +4,7 @@ import pytest
 from mosaic_dagster.errors import StoreError
 from mosaic_dagster.store.database.journal import files
 from mosaic_dagster.store.database.journal.records import Record, encode
+from mosaic_dagster.store.database.journal.writer import JournalWriter
 
 
 def _write(path, *records, rest=b""):
@@ -28,8 +29,8 @@ def test_only_journals_are_listed(folder):
 
 def test_reading_goes_on_where_it_ended(folder):
     path = folder / "a.jnl"
-    first = _write(path, Record("log", [1]))
-    end = _write(path, Record("log", [1]), Record("log", [2]), rest=bytes(100))
+    first = _write(path, Record("arrays", [1]))
+    end = _write(path, Record("arrays", [1]), Record("arrays", [2]), rest=bytes(100))
     portion = files.read(path, first)
     assert [record.values for record in portion.records] == [[2]]
     assert (portion.end, portion.damaged) == (end, False)
@@ -44,7 +45,7 @@ def test_a_file_that_is_gone_has_nothing(folder):
 def test_a_file_longer_than_a_portion_is_read_in_turn(folder, monkeypatch):
     """Else a cut at the border of a portion passes for a torn end, and what follows is lost."""
     path = folder / "a.jnl"
-    _write(path, *(Record("log", ["x" * 40]) for _ in range(20)))
+    _write(path, *(Record("arrays", ["x" * 40]) for _ in range(20)))
     monkeypatch.setattr(files, "_PORTION", 150)
     offset, count = 0, 0
     while (portion := files.read(path, offset)).records:
@@ -56,7 +57,7 @@ def test_a_record_larger_than_a_portion_is_read(folder, monkeypatch):
     """Else a long log entry, once acknowledged, would stay in the journal and then be cut."""
     path = folder / "a.jnl"
     large = {"y_true": np.arange(1000.0)}
-    end = _write(path, Record("log", [1], large), Record("log", [2]))
+    end = _write(path, Record("arrays", [1], large), Record("arrays", [2]))
     monkeypatch.setattr(files, "_PORTION", 64)
     portion = files.read(path, 0)
     assert [record.values for record in portion.records] == [[1], [2]]
@@ -66,7 +67,7 @@ def test_a_record_larger_than_a_portion_is_read(folder, monkeypatch):
 def test_damage_behind_a_full_portion_is_seen(folder, monkeypatch):
     """Else the file is taken for complete and removed, with the whole rows in it."""
     path = folder / "a.jnl"
-    whole = bytes(b"".join(encode(Record("log", [2]))))
+    whole = bytes(b"".join(encode(Record("arrays", [2]))))
     _write(path, rest=b"?" * 200 + whole)
     monkeypatch.setattr(files, "_PORTION", 64)
     assert files.read(path, 0).damaged
@@ -90,3 +91,23 @@ def test_removing_twice_is_fine(folder):
     files.remove(folder / "a.jnl")
     files.remove(folder / "a.jnl")
     assert files.names(folder) == []
+
+
+def test_the_files_of_a_process_come_in_the_order_of_writing(folder):
+    """A row may need one of an earlier file: arrays their prediction, whatever the clock does."""
+    writer = JournalWriter(folder)
+    for number in range(12):
+        writer.append(Record("arrays", [str(number)]))
+        writer.close()
+    read = [files.read(folder / name, 0).records[0].values for name in files.names(folder)]
+    assert read == [[str(number)] for number in range(12)]
+
+
+def test_a_record_of_another_version_is_kept(folder):
+    """Else an older version of this package drops what a newer one was told is safe."""
+    path = folder / "a.jnl"
+    first = _write(path, Record("arrays", ["a"]))
+    _write(path, Record("arrays", ["a"]), Record("future", ["x", 1]), Record("arrays", ["b"]))
+    portion = files.read(path, 0)
+    assert ([r.values for r in portion.records], portion.end) == ([["a"]], first)
+    assert portion.damaged

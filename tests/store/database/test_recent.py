@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mosaic_dagster.store.workspace.recent import Recent
+from mosaic_dagster.store.database.recent import Recent
 
 
 def test_the_one_not_used_for_longest_is_forgotten():
