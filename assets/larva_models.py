@@ -104,7 +104,7 @@ def _chain(name: str, model: Any, predictions: list[dict[str, Any]]) -> TrainedC
     return TrainedChain(
         steps=[
             {"step_idx": 0, "operator_class": "StandardScaler", "params": {},
-             "artifact_id": "scaler", "stateless": False},
+             "artifact_id": "scaler", "stateless": False, "feature_names": list(COLUMNS)},
             {"step_idx": 1, "operator_class": kind, "params": model.get_params(),
              "artifact_id": None, "stateless": False, "role": "model"},
         ],

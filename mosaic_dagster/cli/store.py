@@ -177,7 +177,10 @@ def _verdict(checked: VerifyReport, hashes: bool, repair: bool) -> list[str]:
     if repair:
         return [f"{told} were read; {damaged} damaged, moved aside.",
                 "`mosaic run` makes results again."]  # fmt: skip
-    remedy = "`mosaic store verify --repair` moves them aside, then `mosaic run` makes them again."
+    remedy = (
+        "`mosaic store verify --repair` moves them aside; then `mosaic run` makes those again that "
+        "a step still wants."
+    )
     return [f"{told} were read; {damaged} damaged.", remedy]
 
 

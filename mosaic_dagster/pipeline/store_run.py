@@ -7,12 +7,14 @@ ends with the run; rows of a run whose process died are failed by the next one t
 from __future__ import annotations
 
 import atexit
+import json
 import os
 import socket
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import psutil
 
 from mosaic_dagster.dataset import Dataset
@@ -70,7 +72,7 @@ class StoreRun:
                     self.dataset.registry.commit([outcome])
                     if outcome.state == "failed":
                         self._record_failure(store, run_id, outcome)
-                    elif trained is not None:
+                    elif trained is not None and not _is_recorded(store, outcome):
                         self._record(store, run_id, outcome, trained)
 
     def end(self, error: str | None = None) -> None:
@@ -120,6 +122,7 @@ class StoreRun:
             "step": f"{outcome.pipeline}/{outcome.step}",
             "run_id": outcome.run_id,
             "action_key": outcome.action_key,
+            "result": outcome.output_sha256,
             "configuration": dict(config),
             "inputs": len(made_from),
             **{k: v for k, v in self.facts.items() if k == "dagster_run_id"},
@@ -176,6 +179,16 @@ def fail_abandoned_runs(store: WorkspaceStore) -> list[str]:
             store.fail_run(run_id, f"Its process {process['pid']} ended without a word.")
             failed.append(run_id)
     return failed
+
+
+def _is_recorded(store: WorkspaceStore, outcome: Outcome) -> bool:
+    """Whether these very models are remembered already: two runs may have trained at once."""
+    rows = store.list_pipelines(dataset_name=None)
+    same = rows.filter(
+        (pl.col("dataset_hash") == outcome.action_key) & (pl.col("status") == "completed")
+    )
+    configs = (json.loads(text) for text in same["expanded_config"])
+    return any(config.get("result") == outcome.output_sha256 for config in configs)
 
 
 def _registered(store: WorkspaceStore, kept: KeptArtifact) -> str:

@@ -410,3 +410,37 @@ def test_delete_says_what_goes_and_then_does_it(trained: Trained, mosaic: Any) -
     mosaic(trained.project, "models", "show", trained.run, code=2)
     samples = trained.samples()
     assert len(mosaic.json(trained.project, "models", "replay", kept, samples)) == 2
+
+
+def test_a_chain_that_knows_its_features_finds_them_by_name(trained: Trained, mosaic: Any) -> None:
+    """Else a table with its columns in another order gets wrong predictions without a word.
+
+    The chain is 2a: with the columns as they lie in the file it would double b instead.
+    """
+    with trained.open() as store:
+        model = LinearRegression().fit(CORNERS, 2 * CORNERS[:, 0])
+        step = {"step_idx": 0, "operator_class": "LinearRegression", "params": {}, "role": "model",
+                "feature_names": ["a", "b"]}  # fmt: skip
+        model_id = store.save_artifact(model)
+        chain = store.save_chain(
+            trained.pipelines[0], [step], 0, "LinearRegression", "", "shared", {"all": model_id}, {}
+        )
+    swapped = trained.samples("b,a\n5,1\n7,2\n")
+    rows = mosaic.json(trained.project, "models", "replay", chain, swapped)
+    assert [round(row["prediction"], 6) for row in rows] == [2.0, 4.0]
+    bundle = trained.project / "by_name.n4a"
+    mosaic(trained.project, "models", "export", chain, str(bundle))
+    rows = mosaic.json(trained.project, "models", "replay", str(bundle), swapped)
+    assert [round(row["prediction"], 6) for row in rows] == [2.0, 4.0]
+    lacking = trained.samples("a,c\n1,5\n")
+    done = mosaic(trained.project, "models", "replay", chain, lacking, code=2)
+    assert "'b'" in done.stderr
+
+
+def test_the_ending_says_what_to_export(trained: Trained, mosaic: Any) -> None:
+    """A script that is called an archive cannot be run, and is found out on another machine."""
+    script = trained.project / "model.n4a.py"
+    mosaic(trained.project, "models", "export", trained.chains[0], str(script))
+    assert script.read_text().startswith('"""Predict with one trained chain')
+    done = mosaic(trained.project, "models", "export", trained.chains[0], "model.txt", code=2)
+    assert ".n4a" in done.stderr

@@ -172,3 +172,15 @@ def test_a_chain_must_name_artifacts_that_were_returned(added: Any) -> None:
 def test_a_training_step_is_over_the_whole_scope(trainer: Any) -> None:
     with pytest.raises(PipelineDefinitionError, match="per_entry"):
         TrainingStep("t", trainer.train, ["tracks"], per_entry=True)
+
+
+def test_two_runs_that_train_the_same_leave_one_set_of_rows(
+    added: Any, pipeline: Pipeline, trainer: Any
+) -> None:
+    """Two started at once both train; rankings with every model twice help nobody."""
+    pipeline.run(added)
+    pipeline.run(added, force_from="next_x")
+    assert len(trainer.CALLS) == 2
+    with WorkspaceStore(added.path) as store:
+        assert store.list_pipelines().height == 1
+        assert store.query_predictions().height == 3

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import polars as pl
@@ -12,6 +13,7 @@ from mosaic_dagster.cli.models.identifiers import RUN
 from mosaic_dagster.cli.models.opening import open_models
 from mosaic_dagster.cli.options import DatasetOption, JsonOption, ProjectOption
 from mosaic_dagster.cli.tables import print_json, print_lines, print_table, size_text
+from mosaic_dagster.store import Leaving
 
 
 def delete(
@@ -34,6 +36,7 @@ def delete(
         run_id = models.identifiers.find(run, RUN)
         found = models.store.get_run(run_id) or {}
         leaving = models.store.preview.delete_run(run_id)
+        steps = sorted(set(models.store.list_pipelines(run_id)["name"]))
         artifacts = models.store.list_artifacts()
         if apply:
             models.store.delete_run(run_id)
@@ -51,11 +54,22 @@ def delete(
         )
         return
     print_lines([f"Run {found.get('name')} ({run_id}), {found.get('status')}", ""])
+    theirs = artifacts.filter(pl.col("artifact_id").is_in(leaving.artifacts))
+    stay = leaving.bytes < theirs["size_bytes"].sum()
+    _tell(leaving, apply, steps if stay else [])
+
+
+def _tell(leaving: Leaving, applied: bool, steps: Sequence[str]) -> None:
+    """Say what goes, and how models come back whose files results of steps still name."""
     counts = list(leaving.rows.values())
     print_table(pl.DataFrame({"table": list(leaving.rows), "rows": counts}))
-    verb = "were deleted." if apply else "would be deleted; --apply does it."
+    verb = "were deleted." if applied else "would be deleted; --apply does it."
     what = f"{sum(counts)} rows and {len(leaving.artifacts)} artifacts"
-    print_lines(["", f"{what} ({size_text(leaving.bytes)}) {verb}"])
-    theirs = artifacts.filter(pl.col("artifact_id").is_in(leaving.artifacts))
-    if leaving.bytes < theirs["size_bytes"].sum():
-        print_lines(["Files that results of steps name too stay until these go."])
+    lines = ["", f"{what} ({size_text(leaving.bytes)}) {verb}"]
+    if steps:
+        lines.append("Files that results of steps name too stay with these results.")
+    for name in steps:
+        _, _, step = name.partition("/")
+        if step:
+            lines.append(f"`mosaic run --force-from {step}` trains {name} again.")
+    print_lines(lines)

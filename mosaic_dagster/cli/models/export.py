@@ -62,6 +62,8 @@ def export(
 
     Example: mosaic models export 3f2a8c1d model.n4a
     """
+    if path is not None and path.name.endswith(f".{BundleFormat.script}"):
+        format = BundleFormat.script
     if keep and format is BundleFormat.script:
         msg = "A script holds no copies; --keep goes with --format n4a."
         raise typer.BadParameter(msg, param_hint="--keep")
@@ -85,7 +87,11 @@ def export(
 def _target(models: Models, chain_id: str, path: Path | None, format: BundleFormat) -> Path:
     """File to write to; a folder gets a file that is named after the model and the chain."""
     given = models.dataset.exports if path is None else models.project.user_path(path)
+    endings = {f".{ending}" for ending in BundleFormat}
     if path is not None and not given.is_dir():
+        if given.suffix and not given.name.endswith((*endings,)):
+            msg = f"{path} ends with {given.suffix}."
+            raise typer.BadParameter(msg + " Use .n4a or .n4a.py.", param_hint="PATH")
         return given
     found = models.store.get_chain(chain_id) or {}
     model = re.sub(r"\W+", "_", str(found.get("model_class", "")).rpartition(".")[2]) or CHAIN

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +60,12 @@ def read_matrix(path: Path, columns: Sequence[str] | None) -> tuple[Array, list[
         raise ReaderError(msg, "Give a table of samples by features, with a header line.")
     left_out = [] if columns is not None else [n for n in table.columns if n not in chosen]
     return table.select(pl.col(chosen).cast(pl.Float64)).to_numpy(), left_out
+
+
+def feature_names(chain: Mapping[str, Any]) -> list[str] | None:
+    """Names of the features that a chain takes, where its first step tells them."""
+    steps = sorted(chain.get("steps") or [], key=lambda step: int(step["step_idx"]))
+    return list(steps[0].get("feature_names") or []) or None if steps else None
 
 
 def prediction_table(values: Array) -> pl.DataFrame:

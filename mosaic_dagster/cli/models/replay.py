@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,6 +16,7 @@ import typer
 from mosaic_dagster.cli.models.identifiers import CHAIN
 from mosaic_dagster.cli.models.matrix import (
     check_output,
+    feature_names,
     prediction_table,
     read_matrix,
     write_table,
@@ -86,8 +88,9 @@ def replay(
 ) -> None:
     """Predict for new samples with a trained chain.
 
-    The file has a row for each sample; its numeric columns, or those named with --columns, are
-    the features in the order that the chain was trained with. An .n4a file needs no project.
+    The file has a row for each sample. Its features are the columns named with --columns, else
+    those that the chain was trained with by name, else all numeric ones in their order. An .n4a
+    file needs no project.
 
     Example: mosaic models replay 3f2a8c1d new_samples.csv --output predictions.csv
     """
@@ -97,15 +100,32 @@ def replay(
         raise typer.BadParameter(msg, param_hint="--trusted" if trusted else "--trust-type")
     if output is not None:
         check_output(output)
-    samples, left_out = read_matrix(path, None if columns is None else columns.split(","))
-    if left_out:
-        typer.echo(f"Left out, since they are not numeric: {', '.join(left_out)}", err=True)
+    named = None if columns is None else [name.strip() for name in columns.split(",")]
+    samples = _Samples(path, named)
     with _warnings_told():
         if is_file:
-            values = _from_bundle(Path(chain).expanduser(), samples, path, trusted, trust_type)
+            values = _from_bundle(Path(chain).expanduser(), samples, trusted, trust_type)
         else:
-            values = _from_store(project, dataset, chain, samples, path)
+            values = _from_store(project, dataset, chain, samples)
     _tell(prediction_table(values), output, as_json)
+
+
+@dataclass(frozen=True)
+class _Samples:
+    """The file of samples, and the columns that somebody asked for."""
+
+    path: Path
+    columns: list[str] | None
+
+    def read(self, chain: Mapping[str, Any]) -> Array:
+        """The features that a chain wants: as asked for, by the names it knows, or all."""
+        columns = self.columns
+        if columns is None and self.path.suffix.lower() != ".npy":
+            columns = feature_names(chain)
+        samples, left_out = read_matrix(self.path, columns)
+        if left_out:
+            typer.echo(f"Left out, since they are not numeric: {', '.join(left_out)}", err=True)
+        return samples
 
 
 def _tell(table: pl.DataFrame, output: Path | None, as_json: bool) -> None:
@@ -119,22 +139,19 @@ def _tell(table: pl.DataFrame, output: Path | None, as_json: bool) -> None:
         print_lines([f"{written}: {table.height} predictions"])
 
 
-def _from_store(
-    project: Path | None, dataset: str | None, chain: str, samples: Array, path: Path
-) -> Array:
+def _from_store(project: Path | None, dataset: str | None, chain: str, given: _Samples) -> Array:
     with open_models(project, dataset) as models:
         chain_id = models.identifiers.find(chain, CHAIN)
         found = models.store.get_chain(chain_id) or {}
         made = models.store.query_predictions(pipeline_id=found["pipeline_id"])
         recorded = made.filter(pl.col("chain_id") == chain_id)["n_features"].max()
-        _check_width(found, models.store.load_artifact, recorded, samples, path)
-        with _wrong_input_told(path):
+        samples = given.read(found)
+        _check_width(found, models.store.load_artifact, recorded, samples, given.path)
+        with _wrong_input_told(given.path):
             return models.store.replay_chain(chain_id, samples)
 
 
-def _from_bundle(
-    file: Path, samples: Array, path: Path, trusted: bool, types: Sequence[str] | None
-) -> Array:
+def _from_bundle(file: Path, given: _Samples, trusted: bool, types: Sequence[str] | None) -> Array:
     if not file.is_file():
         msg = f"There is no file {file}."
         raise ObjectMissingError(msg, "Check its path, or give the beginning of a chain.")
@@ -144,8 +161,9 @@ def _from_bundle(
     except UntrustedArtifactError as error:
         raise _untrusted(file, bundle, error) from error
     recorded = bundle.manifest.get("n_features")
-    _check_width(bundle.chain, objects.__getitem__, recorded, samples, path)
-    with _wrong_input_told(path):
+    samples = given.read(bundle.chain)
+    _check_width(bundle.chain, objects.__getitem__, recorded, samples, given.path)
+    with _wrong_input_told(given.path):
         return bundle.predict(samples)
 
 
@@ -161,7 +179,10 @@ def _untrusted(file: Path, bundle: Bundle, error: UntrustedArtifactError) -> Unt
         for part in risky
     )
     msg = f"Loading what {file} holds can run code from it:{listed}"
-    remedy = "Add --trusted only if you know who made it, or have it exported without --keep."
+    remedy = (
+        "Add --trusted only if you know who made it. Linear models, scalers and PCA that were "
+        "exported without --keep load without it."
+    )
     return UntrustedArtifactError(msg, remedy)
 
 

@@ -25,7 +25,7 @@ from mosaic_dagster.store.database.migrations import utc_now
 from mosaic_dagster.store.formats import EXTENSIONS, FORMATS, decode, encode
 from mosaic_dagster.store.workspace import collection, references
 from mosaic_dagster.store.workspace.frames import frame, record
-from mosaic_dagster.store.workspace.json_columns import text, text_or_none, whole
+from mosaic_dagster.store.workspace.json_columns import known_id, text, text_or_none, whole
 from mosaic_dagster.store.workspace.opened import OpenWorkspace
 
 ID_PREFIX = "art_"
@@ -163,7 +163,7 @@ def row_of(workspace: OpenWorkspace, artifact_id: str) -> dict[str, Any]:
     """
     query = "SELECT * FROM main.artifacts WHERE artifact_id = ?"
     with workspace.reading() as con:
-        row = record(con, query, [artifact_id])
+        row = record(con, query, [known_id(artifact_id)])
     if row is None:
         msg = f"There is no artifact {artifact_id!r}."
         raise UnknownIdError(msg)

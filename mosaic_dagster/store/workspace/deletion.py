@@ -9,7 +9,7 @@ import duckdb
 from mosaic_dagster.store.database.bulk import first_row, texts_as
 from mosaic_dagster.store.database.migrations import utc_now
 from mosaic_dagster.store.workspace import collection, references
-from mosaic_dagster.store.workspace.json_columns import readable
+from mosaic_dagster.store.workspace.json_columns import known_id, readable
 from mosaic_dagster.store.workspace.opened import OpenWorkspace
 
 
@@ -21,6 +21,7 @@ def delete_run(workspace: OpenWorkspace, run_id: str, delete_artifacts: bool) ->
     int
         Rows deleted, artifact rows not counted; 0 for an unknown run.
     """
+    run_id = known_id(run_id) or ""
     with workspace.session():
         with workspace.writing(outermost=True) as con:
             rows, artifacts = delete_rows_of_run(con, run_id)
@@ -52,6 +53,7 @@ def delete_rows_of_run(
 
 def delete_prediction(workspace: OpenWorkspace, prediction_id: str) -> bool:
     """Delete a prediction and its arrays; whether it was there."""
+    prediction_id = known_id(prediction_id) or ""
     with workspace.writing() as con:
         for table in ("prediction_arrays", "predictions"):
             deleted = _deleted(

@@ -97,6 +97,7 @@ def import_chain(
         Loading an artifact later would run code or make objects of types that are not known to
         be safe, and the bundle is not trusted.
     """
+    workspace.check_writable()
     found, parts = checked_import(Path(path))
     if not trusted:
         refuse_untrusted(Path(path), parts)

@@ -153,7 +153,7 @@ def told(value: Any) -> str:
     try:
         return f"{value!r:.200}"
     except ValueError:  # A whole number of more digits than Python converts.
-        return f"of type {type(value).__name__}, and too long to show"
+        return f"<{type(value).__name__} too long to show>"
 
 
 def readable(message: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -55,6 +56,7 @@ class OpenWorkspace:
         if access not in get_args(Access):
             msg = f"access is {access!r}."
             raise StoreValueError(msg, f"Use one of {', '.join(get_args(Access))}.")
+        _check_timeout(lock_timeout)
         self.path = Path(path).resolve()
         self.read_only = read_only
         self.allow_pickle = allow_pickle
@@ -192,3 +194,10 @@ class OpenWorkspace:
         if self._pid != os.getpid():
             msg = f"The store of {self.path} was opened by another process."
             raise StoreError(msg, "Open a store in each process.")
+
+
+def _check_timeout(given: Any) -> None:
+    is_time = isinstance(given, int | float) and 0 <= given <= threading.TIMEOUT_MAX
+    if not is_time:
+        msg = f"lock_timeout is {given!r}."
+        raise StoreValueError(msg, "Give a time in seconds, not below zero.")

@@ -13,7 +13,15 @@ from mosaic_dagster.store.database.bulk import first_row
 from mosaic_dagster.store.database.migrations import utc_now
 from mosaic_dagster.store.workspace import deletion, runs
 from mosaic_dagster.store.workspace.frames import frame, record
-from mosaic_dagster.store.workspace.json_columns import finite, text, text_or_none, to_json, whole
+from mosaic_dagster.store.workspace.json_columns import (
+    finite,
+    known_id,
+    required_id,
+    text,
+    text_or_none,
+    to_json,
+    whole,
+)
 from mosaic_dagster.store.workspace.opened import OpenWorkspace
 
 _JSON = ("expanded_config", "generator_choices")
@@ -93,6 +101,7 @@ def complete(
 
 def fail(workspace: OpenWorkspace, pipeline_id: str, error: str, keep_logs: bool) -> None:
     """End a pipeline as failed and take its work back; a second time changes nothing."""
+    required_id(pipeline_id, "pipeline")
     with workspace.writing() as con:
         status = status_of(con, pipeline_id)
         if status == "completed":
@@ -107,7 +116,7 @@ def get(workspace: OpenWorkspace, pipeline_id: str) -> dict[str, Any] | None:
     """Every column of a pipeline, JSON decoded, or None."""
     query = "SELECT * FROM main.pipelines WHERE pipeline_id = ?"
     with workspace.reading() as con:
-        return record(con, query, [pipeline_id], _JSON)
+        return record(con, query, [known_id(pipeline_id)], _JSON)
 
 
 def list_pipelines(
@@ -120,7 +129,9 @@ def list_pipelines(
         ORDER BY created_at DESC, pipeline_id
     """
     with workspace.reading() as con:
-        return frame(con, query, [run_id, dataset_name])
+        # What no row can be called finds nothing; None means all.
+        given = (None if name is None else known_id(name) or "" for name in (run_id, dataset_name))
+        return frame(con, query, [*given])
 
 
 def status_of(con: duckdb.DuckDBPyConnection, pipeline_id: str) -> str:
@@ -132,7 +143,7 @@ def status_of(con: duckdb.DuckDBPyConnection, pipeline_id: str) -> str:
         There is no such pipeline.
     """
     query = "SELECT status FROM main.pipelines WHERE pipeline_id = ?"
-    row = first_row(con, query, [pipeline_id])
+    row = first_row(con, query, [required_id(pipeline_id, "pipeline")])
     if row is None:
         msg = f"There is no pipeline {pipeline_id!r}."
         raise UnknownIdError(msg)
@@ -156,7 +167,7 @@ def check_open(con: duckdb.DuckDBPyConnection, pipeline_id: str) -> None:
 
 def ensure_open(workspace: OpenWorkspace, pipeline_id: str) -> None:
     """:func:`check_open`, from memory when this process has seen the pipeline alive."""
-    if workspace.alive.get(("pipeline", pipeline_id)):
+    if workspace.alive.get(("pipeline", required_id(pipeline_id, "pipeline"))):
         return
     with workspace.reading() as con:
         check_open(con, pipeline_id)

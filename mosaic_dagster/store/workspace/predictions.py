@@ -137,19 +137,7 @@ def checked_row(given: Mapping[str, Any]) -> tuple[list[Any], Arrays]:
     StoreValueError, StoreTypeError
         A value is not one that its column takes.
     """
-    if not given.keys() <= _KNOWN:
-        unknown = sorted(given.keys() - _KNOWN, key=str)
-        msg = f"A prediction has no {', '.join(map(str, unknown))}."
-        raise StoreTypeError(msg, f"Use {', '.join(_REQUIRED + _OPTIONAL)}.")
-    for name in _PARENTS:
-        if given.get(name) is not None:
-            required_id(given[name], name.removesuffix("_id"))
-    for name in _REQUIRED:
-        if not isinstance(given.get(name), str):
-            msg = f"The {name} of a prediction is {told(given.get(name))}."
-            raise StoreValueError(msg, "It must be text.")
-    _one_of("partition", given["partition"], PARTITIONS)
-    _one_of("task_type", given["task_type"], TASK_TYPES)
+    _check_names(given)
     arrays = given.get("arrays")
     prediction_id = given.get("prediction_id")
     values = [
@@ -186,6 +174,23 @@ def _mapping(row: Any, place: int) -> Mapping[str, Any]:
         msg = f"Prediction {place} (counted from 0) is {told(row)}, which is no mapping."
         raise StoreTypeError(msg, f"Give mappings with {', '.join(_REQUIRED)}.")
     return row
+
+
+def _check_names(given: Mapping[str, Any]) -> None:
+    """Refuse unknown columns, and texts that are not what their columns take."""
+    if not given.keys() <= _KNOWN:
+        unknown = sorted(given.keys() - _KNOWN, key=str)
+        msg = f"A prediction has no {', '.join(map(str, unknown))}."
+        raise StoreTypeError(msg, f"Use {', '.join(_REQUIRED + _OPTIONAL)}.")
+    for name in _PARENTS:
+        if given.get(name) is not None:
+            required_id(given[name], name.removesuffix("_id"))
+    for name in _REQUIRED:
+        if not isinstance(given.get(name), str):
+            msg = f"The {name} of a prediction is {told(given.get(name))}."
+            raise StoreValueError(msg, "It must be text.")
+    _one_of("partition", given["partition"], PARTITIONS)
+    _one_of("task_type", given["task_type"], TASK_TYPES)
 
 
 def _save_together(workspace: OpenWorkspace, rows: list[tuple[list[Any], Arrays]]) -> list[str]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import timedelta
 
 import duckdb
 
@@ -111,10 +110,9 @@ class Preview:
             live = live_digests(con)
             files = self._files(con, gone)
         leaving = {file.path for file in files}
-        grace = timedelta(seconds=orphan_grace)
         orphans = [
             LeavingFile(stored.digest, path, stored.size)
-            for stored in collection.old_orphans(self._open, live, grace.total_seconds())
+            for stored in collection.old_orphans(self._open, live, orphan_grace)
             if (path := collection.path_of(stored)) not in leaving
         ]
         objects = list(self._open.objects.all())

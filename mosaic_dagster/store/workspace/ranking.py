@@ -128,8 +128,10 @@ def _direction(con: duckdb.DuckDBPyConnection, where: str, params: list[Any]) ->
 
 
 def _groups(given: Any) -> list[str]:
-    if given is None or isinstance(given, str):
-        return [given] if given else []
+    if given is None:
+        return []
+    if isinstance(given, str):
+        return [given]
     if not isinstance(given, Iterable):
         msg = f"group_by is {told(given)}, which is neither a column nor a list of them."
         raise StoreTypeError(msg, f"Use {', '.join(GROUPS)}.")

@@ -202,6 +202,7 @@ class WorkspaceStore:
         fitted once for all folds by step, ``{"0": [id]}``, with ``{step: {source: [ids]}}`` under
         ``_source_map``.
         """
+        self._open.check_writable()
         checked = chains.checked(
             steps, model_step_idx, fold_strategy, fold_artifacts, shared_artifacts, branch_path,
             source_index, fold_weights,

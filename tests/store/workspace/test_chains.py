@@ -8,7 +8,14 @@ import numpy as np
 import polars as pl
 import pytest
 
-from mosaic_dagster.errors import StateError, StoreTypeError, StoreValueError
+from mosaic_dagster.errors import (
+    StateError,
+    StoreClosedError,
+    StoreError,
+    StoreTypeError,
+    StoreValueError,
+    UnknownIdError,
+)
 from mosaic_dagster.store.workspace import WorkspaceStore
 from mosaic_dagster.store.workspace.chains import ensure_known
 
@@ -193,3 +200,67 @@ def test_a_chain_that_another_process_took_back_is_not_known(
             ensure_known(other._open, chain)
     with pytest.raises(StateError):
         make_chain(store, pipeline)
+
+
+@pytest.mark.parametrize("name", ["\ud800", None, 5, [1]])
+def test_what_is_no_identifier_names_nothing(
+    store: WorkspaceStore, pipeline: str, artifacts: list[str], name: Any
+):
+    """A name from a broken file must not look like a broken database."""
+    assert store.get_chain(name) is None
+    assert store.get_chains_for_pipeline(name).is_empty()
+    with pytest.raises(UnknownIdError, match="no chain"):
+        store.replay_chain(name, np.zeros((1, 1)))
+    with pytest.raises(UnknownIdError, match="no pipeline"):
+        store.save_chain(name, [step(0)], 0, "X", "", "per_fold", {"all": artifacts[0]}, {})
+
+
+def test_an_artifact_that_no_row_can_name_is_unknown(store: WorkspaceStore, pipeline: str):
+    with pytest.raises(UnknownIdError, match="no artifact"):
+        store.save_chain(pipeline, [step(0)], 0, "X", "", "per_fold", {"all": "\ud800"}, {})
+    assert store.get_chains_for_pipeline(pipeline).is_empty()
+
+
+@pytest.mark.parametrize("index", [2**31, 2**40, pytest.param(10**5000, id="huge")])
+def test_indices_too_large_for_their_column_are_refused_by_name(
+    store: WorkspaceStore, pipeline: str, index: int
+):
+    """The database's own refusal names neither the chain nor the step."""
+    for steps, model, source, name in (
+        ([step(0), step(index)], 0, None, "step_idx"),
+        ([step(index)], index, None, "step_idx"),
+        ([step(0)], 0, index, "source_index"),
+    ):
+        with pytest.raises(StoreValueError, match=name):
+            store.save_chain(pipeline, steps, model, "X", "", "per_fold", {}, {}, None, source)
+    assert store.get_chains_for_pipeline(pipeline).is_empty()
+
+
+def test_the_largest_indices_are_kept(store: WorkspaceStore, pipeline: str):
+    top = 2**31 - 1
+    chain = store.save_chain(pipeline, [step(top)], top, "X", "", "per_fold", {}, {}, None, top)
+    found = store.get_chain(chain)
+    assert (found["model_step_idx"], found["source_index"]) == (top, top)
+
+
+@pytest.mark.parametrize("steps", [None, 5])
+def test_steps_are_a_list(store: WorkspaceStore, pipeline: str, steps: Any):
+    """A bare TypeError would not say which argument is meant."""
+    with pytest.raises(StoreTypeError, match="steps"):
+        store.save_chain(pipeline, steps, 0, "X", "", "per_fold", {}, {})
+
+
+def test_the_state_of_the_store_is_told_before_arguments(store: WorkspaceStore, pipeline: str):
+    """Who used a closed store would mend arguments one by one, and then learn of it."""
+
+    def act(user: WorkspaceStore) -> None:
+        user.save_chain([5], [step(2**40)], 2**40, None, "", "per_fold", {}, {})
+
+    with (
+        WorkspaceStore(store.workspace_path, read_only=True) as reader,
+        pytest.raises(StoreError, match="read-only"),
+    ):
+        act(reader)
+    store.close()
+    with pytest.raises(StoreClosedError):
+        act(store)

@@ -1,5 +1,6 @@
 """The collector: it must free what nobody needs, and never what somebody needs."""
 
+import math
 import os
 import time
 from collections.abc import Callable
@@ -9,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from mosaic_dagster.errors import StoreError, StoreValueError
+from mosaic_dagster.errors import StoreClosedError, StoreError, StoreTypeError, StoreValueError
 from mosaic_dagster.store.content import sweep
 from mosaic_dagster.store.workspace import WorkspaceStore, collection
 
@@ -272,3 +273,54 @@ def test_a_save_between_the_rows_and_the_files_keeps_its_file(
     store.gc_artifacts()
     assert store.list_artifacts()["open_claims"].to_list() == [1]
     assert not any(store.verify(hashes=True).values())
+
+
+NEVER = [float("inf"), 1e12, 1e15, pytest.param(10**400, id="huge")]
+
+
+@pytest.mark.parametrize("never", NEVER)
+def test_never_collects_nothing_by_age(store: WorkspaceStore, never: float):
+    """inf is how a caller says never; what is at count 0 goes all the same.
+
+    The file is from 1970 and the claim from 1926, older than any that a workspace has.
+    """
+    path = orphan(store, b"[1]", time.time())
+    claimed = save(store, 1)
+    age_row(store, claimed, 100 * 365 * 24 * HOUR)
+    assert store.gc_artifacts(stale_claims_after=never, orphan_grace=never) == 0
+    assert path.exists()
+    assert store.load_artifact(claimed) == {"n": 1}
+
+
+def test_never_spares_no_row_at_zero(store: WorkspaceStore, pipeline: str):
+    save_chain(store, pipeline, save(store, 1))
+    store.fail_pipeline(pipeline, "x")
+    assert store.gc_artifacts(stale_claims_after=math.inf, orphan_grace=math.inf) == 1
+
+
+@pytest.mark.parametrize("name", ["stale_claims_after", "orphan_grace"])
+@pytest.mark.parametrize(
+    ("value", "error"),
+    [(math.nan, StoreValueError), ("1", StoreTypeError), (True, StoreTypeError)],
+)
+def test_times_that_are_none_are_refused_by_name(
+    store: WorkspaceStore, name: str, value: Any, error: type[Exception]
+):
+    with pytest.raises(error, match=name):
+        store.gc_artifacts(**{name: value})
+
+
+def test_a_grace_must_be_given(store: WorkspaceStore):
+    with pytest.raises(StoreTypeError, match="orphan_grace"):
+        store.gc_artifacts(orphan_grace=None)
+
+
+def test_the_state_of_the_store_is_told_before_arguments(store: WorkspaceStore):
+    with (
+        WorkspaceStore(store.workspace_path, read_only=True) as reader,
+        pytest.raises(StoreError, match="read-only"),
+    ):
+        reader.gc_artifacts(orphan_grace=-1)
+    store.close()
+    with pytest.raises(StoreClosedError):
+        store.gc_artifacts(orphan_grace=-1)

@@ -13,16 +13,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from mosaic_dagster.errors import StoreTypeError, StoreValueError
+from mosaic_dagster.errors import StoreTypeError, StoreValueError, UnknownIdError
 from mosaic_dagster.store.database.journal.kinds import ARRAYS, CLAIM, COLUMNS, LOG, PREDICTION
 from mosaic_dagster.store.workspace import WorkspaceStore
 from mosaic_dagster.store.workspace.json_columns import (
     check_row,
     finite,
     from_json,
+    known_id,
     readable,
+    required_id,
     text,
     to_json,
+    told,
     whole,
 )
 
@@ -33,6 +36,10 @@ class Colour(enum.Enum):
 
 class Level(enum.IntEnum):
     HIGH = 3
+
+
+class Huge(int):
+    """A whole number of a type of its own."""
 
 
 class Settings(BaseModel):
@@ -227,3 +234,59 @@ def test_rows_that_the_tables_refuse_are_not_journalled(kind: str, changes: dict
     row = _SOUND[kind] | changes
     with pytest.raises((StoreTypeError, StoreValueError), match=next(iter(changes))):
         check_row(kind, [row.get(name) for name in COLUMNS[kind]])
+
+
+@pytest.mark.parametrize(
+    ("value", "where"),
+    [
+        ({"a": [1, 10**5000]}, r"config\.a\[1\]"),
+        ({10**5000: 1}, "config"),
+        ({"a": Huge(10**5000)}, r"config\.a"),
+        ({"a": np.array([10**5000], dtype=object)}, r"config\.a\[0\]"),
+    ],
+)
+def test_numbers_too_long_for_json_are_refused_by_the_name_of_their_key(value: Any, where: str):
+    """Python turns 4300 digits into text at most, and its own error names no key."""
+    with pytest.raises(StoreValueError, match=where):
+        to_json(value, "config")
+    assert to_json({"a": 10**400}, "config") == f'{{"a":{10**400}}}'
+
+
+@pytest.mark.parametrize("number", [2**63, 10**400, -(10**400), pytest.param(10**5000, id="huge")])
+def test_numbers_beyond_every_float_are_too_large(number: int):
+    """A raw OverflowError would not say which number was meant."""
+    with pytest.raises(StoreValueError, match="duration_ms"):
+        whole(number, "duration_ms")
+
+
+def test_what_cannot_be_shown_is_still_refused_by_name():
+    """Showing the value must not hide the error behind another one."""
+    with pytest.raises(StoreTypeError, match="name is <int too long to show>"):
+        text(10**5000, "name")
+    with pytest.raises(StoreTypeError, match="score <int too long to show>"):
+        finite(10**5000)
+    assert told("a" * 500) == "'" + "a" * 199
+
+
+@given(st.text())
+def test_an_identifier_is_known_as_it_is_unless_no_row_can_have_it(value: str):
+    """A surrogate is no unicode, so the database has no such text."""
+    has_surrogate = any(0xD800 <= ord(character) < 0xE000 for character in value)
+    assert known_id(value) == (None if has_surrogate else value)
+
+
+@pytest.mark.parametrize("value", [None, 5, [1], object(), b"a", pytest.param(10**5000, id="huge")])
+def test_no_row_has_an_identifier_that_is_no_text(value: Any):
+    assert known_id(value) is None
+    with pytest.raises(UnknownIdError, match="no chain"):
+        required_id(value, "chain")
+
+
+class Name(enum.StrEnum):
+    FIRST = "a"
+
+
+def test_a_kind_of_text_is_an_identifier():
+    """Names from numpy tables and enums are bound by the database as plain text only."""
+    found = [required_id(value, "run") for value in (np.str_("a"), Name.FIRST)]
+    assert (found, {type(name) for name in found}) == (["a", "a"], {str})

@@ -3,7 +3,14 @@ from datetime import UTC, datetime
 import polars as pl
 import pytest
 
-from mosaic_dagster.errors import StateError, StoreTypeError, StoreValueError, UnknownIdError
+from mosaic_dagster.errors import (
+    StateError,
+    StoreClosedError,
+    StoreError,
+    StoreTypeError,
+    StoreValueError,
+    UnknownIdError,
+)
 from mosaic_dagster.store.workspace import WorkspaceStore, logs
 
 LOG = {
@@ -130,3 +137,39 @@ def test_entries_of_two_stores_are_joined(store, pipeline):
         other.log_step(pipeline, 1, None, "start")
         store.log_step(pipeline, 0, None, "start")
         assert other.get_pipeline_log(pipeline)["step_idx"].to_list() == [0, 1]
+
+
+@pytest.mark.parametrize("name", ["\ud800", None, 5, [5]])
+def test_what_is_no_identifier_names_nothing(store, run, name):
+    """A name from a broken file must not look like a broken database."""
+    with pytest.raises(UnknownIdError, match="no pipeline"):
+        store.log_step(name, 0, None, "start")
+    assert store.get_pipeline_log(name).is_empty()
+    assert store.get_run_log_summary(name).is_empty()
+
+
+@pytest.mark.parametrize(
+    ("duration", "total"), [(2**63 - 1, 2**63 - 1), (-(2**63), -(2**63)), (2**62, 2**63 - 1)]
+)
+def test_a_sum_of_durations_beyond_its_column_is_the_bound(store, run, pipeline, duration, total):
+    """One clock that counts wrong must not take the summary of the whole run away.
+
+    2 (2^63 - 1) > 2^63 - 1 and 2 * 2^62 = 2^63 > 2^63 - 1; -2 * 2^63 < -2^63.
+    """
+    for _ in range(2):
+        store.log_step(pipeline, 0, None, "end", duration)
+    found = store.get_run_log_summary(run)
+    assert found.schema == SUMMARY
+    assert found["total_duration_ms"].to_list() == [total]
+
+
+def test_the_state_of_the_store_is_told_before_arguments(store, pipeline):
+    """Who used a closed store would mend arguments one by one, and then learn of it."""
+    with (
+        WorkspaceStore(store.workspace_path, read_only=True) as reader,
+        pytest.raises(StoreError, match="read-only"),
+    ):
+        reader.log_step([5], None, None, None, level="x")
+    store.close()
+    with pytest.raises(StoreClosedError):
+        store.log_step([5], None, None, None, level="x")

@@ -89,7 +89,7 @@ class TestSaving:
     @pytest.mark.parametrize(
         ("name", "value"),
         [("n_samples", "3"), ("n_features", True), ("branch_name", 5), ("preprocessings", 0),
-         ("chain_id", 7), ("prediction_id", 7), ("val_score", "high"), ("scores", {"a": {1j}}),
+         ("prediction_id", 7), ("val_score", "high"), ("scores", {"a": {1j}}),
          ("best_params", object()), ("arrays", [1.0])],
     )  # fmt: skip
     def test_values_of_another_type(self, store, save, make_prediction, name, value):
@@ -110,6 +110,14 @@ class TestSaving:
             with pytest.raises(UnknownIdError, match="nowhere") as caught:
                 save(make_prediction(**{name: "nowhere"}))
             assert isinstance(caught.value, KeyError)
+        assert store.query_predictions().is_empty()
+
+    @pytest.mark.parametrize("parent", ["\ud800", 7, [7]])
+    def test_parents_that_no_row_can_be(self, store, save, make_prediction, parent):
+        """The same answer as for any other parent that is not there."""
+        for name in ("pipeline_id", "chain_id"):
+            with pytest.raises(UnknownIdError, match=f"no {name[:-3]}"):
+                save(make_prediction(**{name: parent}))
         assert store.query_predictions().is_empty()
 
     def test_a_pipeline_that_failed_takes_nothing(self, store, save, make_prediction, pipeline):
@@ -353,3 +361,40 @@ def test_a_chain_is_no_pipeline(store, pipeline, make_prediction, make_chain):
         store.save_prediction(**make_prediction(pipeline_id=pipeline, chain_id=pipeline))
     with pytest.raises(UnknownIdError):
         store.log_step(chain_id, 0, None, "start")
+
+
+@pytest.mark.parametrize("rows", [["x"], [None], 5, None, "x", {"pipeline_id": "p"}])
+def test_rows_that_are_no_list_of_mappings(store, rows):
+    """A bare AttributeError would not say which row is wrong."""
+    with pytest.raises(StoreTypeError, match=r"Prediction 0|predictions are"):
+        store.save_predictions(rows)
+
+
+def test_the_row_that_is_no_mapping_is_named(store, make_prediction):
+    with pytest.raises(StoreTypeError, match="Prediction 1 "):
+        store.save_predictions([make_prediction(), "x"])
+    assert store.query_predictions().is_empty()
+
+
+@pytest.mark.parametrize("name", ["\ud800", 5, [5]])
+def test_what_is_no_identifier_names_no_prediction(store, name):
+    """A name from a broken file must not look like a broken database."""
+    with pytest.raises(UnknownIdError, match="no prediction"):
+        store.save_prediction_arrays(name, [1.0], [1.0])
+
+
+def test_the_state_of_the_store_is_told_before_arguments(store):
+    """Who used a closed store would mend arguments one by one, and then learn of it."""
+    acts = [
+        lambda s: s.save_prediction(*[None] * 20),
+        lambda s: s.save_predictions(None),
+        lambda s: s.save_prediction_arrays([5], None, None),
+    ]
+    with WorkspaceStore(store.workspace_path, read_only=True) as reader:
+        for act in acts:
+            with pytest.raises(StoreError, match="read-only"):
+                act(reader)
+    store.close()
+    for act in acts:
+        with pytest.raises(StoreClosedError):
+            act(store)

@@ -3,7 +3,7 @@ from datetime import datetime, timedelta
 import polars as pl
 import pytest
 
-from mosaic_dagster.errors import StoreTypeError, StoreValueError
+from mosaic_dagster.errors import StoreClosedError, StoreTypeError, StoreValueError
 
 SCHEMA = {
     "prediction_id": pl.String, "pipeline_id": pl.String, "chain_id": pl.String,
@@ -198,3 +198,18 @@ class TestOrder:
         for bad in ({"limit": -1}, {"offset": -1}):
             with pytest.raises(StoreValueError, match="negative"):
                 store.query_predictions(**bad)
+
+
+@pytest.mark.parametrize("name", ["\ud800", 5, [1]])
+def test_what_is_no_identifier_finds_nothing(store, make_prediction, name):
+    """A name from a broken file must not look like a broken database."""
+    store.save_prediction(**make_prediction())
+    assert store.get_prediction(name, load_arrays=True) is None
+    assert store.query_predictions(pipeline_id=name).is_empty()
+    assert store.query_predictions(run_id=name).is_empty()
+
+
+def test_a_closed_store_says_so_before_arguments(store):
+    store.close()
+    with pytest.raises(StoreClosedError):
+        store.query_predictions(fold_id=5, limit=-1)

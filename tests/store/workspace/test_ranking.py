@@ -1,10 +1,11 @@
 from datetime import datetime, timedelta
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mosaic_dagster.errors import StoreTypeError, StoreValueError
+from mosaic_dagster.errors import StoreClosedError, StoreTypeError, StoreValueError
 from mosaic_dagster.store.workspace import ranking
 
 
@@ -245,3 +246,22 @@ def test_a_slow_ranking_agrees(store, make_prediction, rows, n, ascending, group
         with store._open.writing() as con:
             con.execute("TRUNCATE main.predictions")
     assert found["prediction_id"].to_list() == _slowly(rows, n, ascending, groups)
+
+
+@pytest.mark.parametrize("groups", [5, 0, object()])
+def test_groups_are_a_column_or_a_list(store, groups):
+    """A bare TypeError would not say which argument is meant; 0 is no empty list."""
+    with pytest.raises(StoreTypeError, match="group_by"):
+        store.top_predictions(1, group_by=groups)
+
+
+@pytest.mark.parametrize("groups", [[5], [["fold_id"]], [np.array(["fold_id", "metric"])]])
+def test_groups_of_other_types_are_refused(store, groups):
+    with pytest.raises(StoreValueError, match="grouped"):
+        store.top_predictions(1, group_by=groups)
+
+
+def test_a_closed_store_says_so_before_arguments(store):
+    store.close()
+    with pytest.raises(StoreClosedError):
+        store.top_predictions(None, metric="x", group_by=5)

@@ -8,7 +8,12 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LinearRegression
 
-from mosaic_dagster.errors import ReplayError, UntrustedArtifactError
+from mosaic_dagster.errors import (
+    ReplayError,
+    StoreClosedError,
+    StoreValueError,
+    UntrustedArtifactError,
+)
 from mosaic_dagster.store.workspace import WorkspaceStore, artifacts
 
 Chain = Callable[..., str]
@@ -152,3 +157,33 @@ def test_others_may_use_the_database_while_models_predict(
     monkeypatch.setattr(artifacts, "decode", look)
     store.replay_chain(chain, NEW)
     assert held == [None, None, None]
+
+
+@pytest.mark.parametrize("key", ["a", None, (0,), float("nan"), float("inf")])
+def test_keys_that_are_no_sources_are_refused_by_name(
+    store: WorkspaceStore, pipeline: str, make_chain: Chain, key: Any
+):
+    """A bare ValueError of int() would not say that X is meant."""
+    chain = make_chain(store, pipeline)
+    with pytest.raises(StoreValueError, match="X has a key"):
+        store.replay_chain(chain, {key: NEW})
+    with pytest.raises(StoreValueError, match="wavelengths has a key"):
+        store.replay_chain(chain, NEW, {key: [1.0, 2.0]})
+
+
+def test_two_matrices_for_one_source_are_refused(
+    store: WorkspaceStore, pipeline: str, make_chain: Chain
+):
+    """'0' and 0 are one source: one of both would be left out in silence."""
+    chain = make_chain(store, pipeline)
+    with pytest.raises(StoreValueError, match="two keys"):
+        store.replay_chain(chain, {"0": NEW, 0: NEW + 1})
+    np.testing.assert_array_equal(
+        store.replay_chain(chain, {"0": NEW}), store.replay_chain(chain, NEW)
+    )
+
+
+def test_a_closed_store_says_so_before_arguments(store: WorkspaceStore):
+    store.close()
+    with pytest.raises(StoreClosedError):
+        store.replay_chain("nobody", {"a": NEW})

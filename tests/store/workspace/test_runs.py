@@ -7,7 +7,14 @@ from typing import Any
 import polars as pl
 import pytest
 
-from mosaic_dagster.errors import StateError, StoreTypeError, StoreValueError, UnknownIdError
+from mosaic_dagster.errors import (
+    StateError,
+    StoreClosedError,
+    StoreError,
+    StoreTypeError,
+    StoreValueError,
+    UnknownIdError,
+)
 from mosaic_dagster.store.workspace import WorkspaceStore
 
 COLUMNS = [
@@ -192,3 +199,58 @@ def test_a_refused_change_leaves_nothing(store: WorkspaceStore, run: str):
     with pytest.raises(UnknownIdError):
         store.begin_pipeline("nobody", "p", {}, None, "d", None)
     assert store.list_pipelines().is_empty()
+
+
+NO_IDS = ["\ud800", None, 5, [1], object()]
+
+
+@pytest.mark.parametrize("name", NO_IDS)
+def test_what_is_no_identifier_names_no_run(store: WorkspaceStore, run: str, name: Any):
+    """A name from a broken file must not look like a broken database."""
+    assert store.get_run(name) is None
+    for act in (lambda: store.complete_run(name, {}), lambda: store.fail_run(name, "x")):
+        with pytest.raises(UnknownIdError, match="no run"):
+            act()
+    assert store.list_runs()["status"].to_list() == ["running"]
+
+
+@pytest.mark.parametrize(
+    ("filters", "error"),
+    [({"dataset": "\ud800"}, StoreValueError), ({"dataset": 5}, StoreTypeError),
+     ({"status": 5}, StoreTypeError)],
+)  # fmt: skip
+def test_filters_that_are_no_text_are_refused_by_name(
+    store: WorkspaceStore, filters: dict[str, Any], error: type[Exception]
+):
+    with pytest.raises(error, match=next(iter(filters))):
+        store.list_runs(**filters)
+
+
+@pytest.mark.parametrize("datasets", [5, 0, object()])
+def test_datasets_are_a_list(store: WorkspaceStore, datasets: Any):
+    """A bare TypeError would not say which argument is meant; 0 is no empty list."""
+    with pytest.raises(StoreTypeError, match="datasets"):
+        store.begin_run("run", {}, datasets)
+    assert store.list_runs().is_empty()
+
+
+def test_a_configuration_with_a_number_too_long_for_json_is_refused(store: WorkspaceStore):
+    with pytest.raises(StoreValueError, match=r"config\.a"):
+        store.begin_run("run", {"a": 10**5000}, [])
+    assert store.list_runs().is_empty()
+
+
+def test_the_state_of_the_store_is_told_before_arguments(store: WorkspaceStore, run: str):
+    """Who used a closed store would mend arguments one by one, and then learn of it."""
+    acts = [
+        lambda s: s.begin_run(None, object(), 5),
+        lambda s: s.complete_run(run, object()),
+    ]
+    with WorkspaceStore(store.workspace_path, read_only=True) as reader:
+        for act in acts:
+            with pytest.raises(StoreError, match="read-only"):
+                act(reader)
+    store.close()
+    for act in [*acts, lambda s: s.list_runs(limit=-1)]:
+        with pytest.raises(StoreClosedError):
+            act(store)
