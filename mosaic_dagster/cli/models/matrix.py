@@ -55,6 +55,9 @@ def read_matrix(path: Path, columns: Sequence[str] | None) -> tuple[Array, list[
         return _read_npy(path), []
     table = _read_table(path, suffix)
     chosen = _numeric(table) if columns is None else _named(path, table, columns)
+    if not chosen and table.is_empty():
+        msg = f"{path} has no rows."
+        raise ReaderError(msg, "Give a table with a row for each sample.")
     if not chosen:
         msg = f"{path} has no numeric column."
         raise ReaderError(msg, "Give a table of samples by features, with a header line.")
@@ -102,7 +105,9 @@ def _read_npy(path: Path) -> Array:
     try:
         matrix = np.load(path, allow_pickle=False)
     except (ValueError, EOFError) as error:
-        raise _unreadable(path, error) from error
+        # numpy would have the reader load it as a pickle.
+        msg = f"{path} is no npy file of numbers."
+        raise ReaderError(msg, "Save an array of samples by features with numpy.save.") from error
     if not isinstance(matrix, np.ndarray) or matrix.ndim != 2 or matrix.dtype.kind not in "biuf":
         msg = f"{path} holds no matrix of numbers."
         raise ReaderError(msg, "Save an array with two dimensions, samples by features.")

@@ -43,7 +43,7 @@ _IDENTIFIERS = ("prediction_id", "chain_id", "pipeline_id", "run_id")
 
 
 NumberOption = Annotated[
-    int, typer.Option("-n", "--number", min=0, help="How many, of each group.")
+    int, typer.Option("-n", "--number", min=1, help="How many, of each group.")
 ]
 DirectionOption = Annotated[
     bool | None,

@@ -138,6 +138,9 @@ def read_archive(path: Path, max_bytes: int = 2**31) -> Archive:
         infos = _checked_members(path, file, max_bytes)
         manifest = checked_manifest(_json_member(path, file, infos, MANIFEST_MEMBER), path)
         content = _json_member(path, file, infos, CHAIN_MEMBER)
+        if manifest.get("chain_sha256") not in (None, _digest(file, infos[CHAIN_MEMBER])):
+            msg = f"{path}: the content of {CHAIN_MEMBER} is not what the manifest says."
+            raise BundleError(msg, _REFUSED)
     chain, members = joined_chain(manifest, content, path)
     _check_named(path, infos, members)
     return Archive(path, manifest, chain, members)
@@ -212,6 +215,10 @@ def _inflated(file: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
     """Content of a member; the ZIP reader stops at the declared size and checks the CRC."""
     with file.open(info) as member:
         return member.read(info.file_size)
+
+
+def _digest(file: zipfile.ZipFile, info: zipfile.ZipInfo) -> str:
+    return digest_bytes(_inflated(file, info))
 
 
 def _check_named(

@@ -111,10 +111,11 @@ def bundle_bytes(
         **{name: chain.get(name) for name in MANIFEST_FIELDS},
         "artifacts": {artifact.artifact_id: _entry(artifact) for artifact in chosen},
     }
-    content = {name: chain[name] for name in CHAIN_FIELDS}
+    content = _json_bytes({name: chain[name] for name in CHAIN_FIELDS}, CHAIN_MEMBER)
+    manifest["chain_sha256"] = digest_bytes(content)
     members = {_file(artifact): artifact.data for artifact in chosen}
     members[MANIFEST_MEMBER] = _json_bytes(manifest, MANIFEST_MEMBER)
-    members[CHAIN_MEMBER] = _json_bytes(content, CHAIN_MEMBER)
+    members[CHAIN_MEMBER] = content
     return zip_bytes(members)
 
 

@@ -322,6 +322,23 @@ def test_malformed_steps_are_refused_when_opened(doubled, bundle_file, rewrite, 
     path = bundle_file(doubled)
     content = json.loads(zipfile.ZipFile(path).read("chain.json"))
     content["steps"][0] |= part
-    changed = rewrite(path, {"chain.json": json.dumps(content).encode()})
+    manifest = json.loads(zipfile.ZipFile(path).read("manifest.json"))
+    del manifest["chain_sha256"]
+    changed = rewrite(
+        path,
+        {
+            "chain.json": json.dumps(content).encode(),
+            "manifest.json": json.dumps(manifest).encode(),
+        },
+    )
     with pytest.raises(BundleError, match=f"Step 0 has .*{next(iter(part))}"):
         read_archive(changed)
+
+
+def test_a_chain_that_was_altered_is_refused(doubled, bundle_file, rewrite):
+    """A changed parameter of a step that is built from its name would change every prediction."""
+    path = bundle_file(doubled)
+    content = json.loads(zipfile.ZipFile(path).read("chain.json"))
+    content["steps"][0]["params"] = {"factor": 3}
+    with pytest.raises(BundleError, match=r"chain\.json is not what the manifest says"):
+        read_archive(rewrite(path, {"chain.json": json.dumps(content).encode()}))
