@@ -17,7 +17,6 @@ from mosaic_dagster.orchestration.upkeep import (
     store_checks,
     upkeep_job,
     weekly_upkeep,
-    without_checks,
 )
 from mosaic_dagster.pipeline import Study
 
@@ -64,7 +63,7 @@ def build_definitions(
         warnings.simplefilter("ignore", dg.BetaWarning)
         assets = [asset for study in studies for asset in AssetFactory(study, owners).assets()]
 
-    jobs = without_checks(asset_jobs(studies))
+    jobs = asset_jobs(studies)
     upkeep = [upkeep_job(studies)] if studies else []
 
     def defined(**more: Any) -> dg.Definitions:

@@ -110,19 +110,6 @@ def weekly_upkeep(job: Any) -> dg.ScheduleDefinition:
     )
 
 
-def without_checks(jobs: Sequence[Any]) -> list[Any]:
-    """The same asset jobs without the checks that Dagster adds: those read whole stores."""
-    return [
-        dg.define_asset_job(
-            job.name,
-            selection=job.selection.without_checks(),
-            executor_def=job.executor_def,
-            description=job.description,
-        )
-        for job in jobs
-    ]
-
-
 def _store_check(study: Study) -> dg.AssetChecksDefinition:
     workspace = f"{study.dataset.name}_workspace"
 

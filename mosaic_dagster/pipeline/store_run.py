@@ -20,7 +20,7 @@ import psutil
 from mosaic_dagster.dataset import Dataset
 from mosaic_dagster.pipeline.identity import member_ext
 from mosaic_dagster.pipeline.training import KeptArtifact, Trained, by_configuration, read_trained
-from mosaic_dagster.store import Outcome, TrainedChain, WorkspaceStore
+from mosaic_dagster.store import Outcome, StoredObject, TrainedChain, WorkspaceStore
 from mosaic_dagster.store.chains import higher_is_better
 from mosaic_dagster.store.trained_chain import save_trained_chain
 
@@ -193,7 +193,7 @@ def _is_recorded(store: WorkspaceStore, outcome: Outcome) -> bool:
 
 def _registered(store: WorkspaceStore, kept: KeptArtifact) -> str:
     """Identifier of an object that lies in the store already."""
-    path = f"{kept.sha256[:2]}/{kept.sha256}.{kept.file.rpartition('.')[2]}"
+    path = StoredObject(kept.sha256, member_ext(kept.file), kept.size).path
     return store.register_existing_artifact(
         f"art_{kept.sha256}", path, kept.sha256, kept.operator_class, kept.artifact_type,
         kept.format, kept.size,

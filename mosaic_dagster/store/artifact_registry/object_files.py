@@ -7,7 +7,7 @@ from typing import Any
 
 from mosaic_dagster.errors import ArtifactCorruptError, ObjectDamagedError
 from mosaic_dagster.store.artifact_registry.artifact_record import ArtifactRecord
-from mosaic_dagster.store.content.objects import ContentStore, StoredObject
+from mosaic_dagster.store.content.objects import ContentStore
 from mosaic_dagster.store.formats import decode
 
 
@@ -37,11 +37,6 @@ def load_object(objects: ContentStore, record: ArtifactRecord, *, trusted: bool 
 def has_file(objects: ContentStore, record: ArtifactRecord) -> bool:
     """Whether the file of a record is there."""
     return objects.exists(record.digest, _ext(record))
-
-
-def file_name(stored: StoredObject) -> str:
-    """Path of an object below ``artifacts/``, with forward slashes."""
-    return f"{stored.digest[:2]}/{stored.digest}.{stored.ext}"
 
 
 def _ext(record: ArtifactRecord) -> str:

@@ -12,7 +12,7 @@ import duckdb
 
 from mosaic_dagster.errors import StateError
 from mosaic_dagster.store.artifact_registry.artifact_record import ArtifactRecord
-from mosaic_dagster.store.artifact_registry.object_files import file_name, has_file
+from mosaic_dagster.store.artifact_registry.object_files import has_file
 from mosaic_dagster.store.artifact_registry.registration import ensure_row
 from mosaic_dagster.store.content.objects import StoredObject
 from mosaic_dagster.store.content.sweep import GRACE, sweep
@@ -32,7 +32,7 @@ def orphans(
         with _leased(store) as (con, _):
             named |= live_digests(con)
     found = (stored for stored in store.objects.all() if stored.digest not in named)
-    return sorted(found, key=file_name)
+    return sorted(found, key=lambda stored: stored.path)
 
 
 def delete_orphans(
@@ -65,7 +65,7 @@ def delete_orphans(
     with _leased(store) as (con, journals):
         live = named | live_digests(con)
         report = sweep(store.objects, live, grace, dry_run, lambda: claimed(con, journals))
-    return sorted(map(file_name, report.removed)), report.bytes
+    return sorted(stored.path for stored in report.removed), report.bytes
 
 
 def release(

@@ -14,7 +14,6 @@ from mosaic_dagster.store.artifact_registry.artifact_record import (
     ArtifactType,
     MetaModelConfig,
 )
-from mosaic_dagster.store.artifact_registry.object_files import file_name
 from mosaic_dagster.store.artifact_registry.operator_chain import (
     OperatorChain,
     as_chain,
@@ -164,7 +163,7 @@ def store_object(
         record = replace(
             record,
             content_hash=f"{HASH_PREFIX}{stored.digest}",
-            path=file_name(stored),
+            path=stored.path,
             size_bytes=stored.size,
         )
         ensure_row(store, record)

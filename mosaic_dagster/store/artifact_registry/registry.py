@@ -16,7 +16,7 @@ from mosaic_dagster.store.artifact_registry.artifact_record import (
     MetaModelConfig,
 )
 from mosaic_dagster.store.artifact_registry.lookups import RecordLookups
-from mosaic_dagster.store.artifact_registry.object_files import file_name, load_object
+from mosaic_dagster.store.artifact_registry.object_files import load_object
 from mosaic_dagster.store.artifact_registry.operator_chain import OperatorChain
 from mosaic_dagster.store.artifact_registry.registration import (
     described,
@@ -265,7 +265,7 @@ class ArtifactRegistry(RecordLookups):
         found = orphans.orphans(
             self.store, self._references(scan_all_manifests), ask_tables=scan_all_manifests
         )
-        return list(map(file_name, found))
+        return [stored.path for stored in found]
 
     def delete_orphaned_artifacts(
         self,

@@ -52,6 +52,11 @@ class StoredObject:
     ext: str
     size: int
 
+    @property
+    def path(self) -> str:
+        """Its place below the root of a store, with forward slashes."""
+        return f"{self.digest[:2]}/{self.digest}.{self.ext}"
+
 
 class ObjectStore(Protocol):
     """What others need of a store of objects."""

@@ -174,7 +174,7 @@ def _moved_aside(
 
 
 def _file_of(objects: ContentStore, stored: StoredObject) -> Path:
-    return objects.root / stored.digest[:2] / f"{stored.digest}.{stored.ext}"
+    return objects.root / stored.path
 
 
 def _is_old(path: Path, oldest: float) -> bool:

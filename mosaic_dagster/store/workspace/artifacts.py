@@ -69,9 +69,9 @@ def save_bytes(
     stored = _put(workspace, data, ext)
     identifier = ID_PREFIX + stored.digest
     now = time.time_ns() // 1000
-    path = collection.path_of(stored)
-    values = [identifier, path, stored.digest, operator_class, artifact_type, format, stored.size]
-    workspace.append(CLAIM, [*values, now])
+    digest, size = stored.digest, stored.size
+    values = [identifier, stored.path, digest, operator_class, artifact_type, format, size, now]
+    workspace.append(CLAIM, values)
     # A collector that did not see the claim yet may have taken the file away meanwhile; one that
     # takes it from here on looks for claims first.
     while not workspace.objects.exists(stored.digest, stored.ext):

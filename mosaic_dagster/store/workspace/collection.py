@@ -175,18 +175,13 @@ def _younger(workspace: OpenWorkspace, path: str, oldest: float) -> bool:
         return False
 
 
-def path_of(stored: StoredObject) -> str:
-    """Path of an object below ``artifacts/``, as the table holds it."""
-    return f"{stored.digest[:2]}/{stored.digest}.{stored.ext}"
-
-
 def old_orphans(workspace: OpenWorkspace, live: set[str], grace: float) -> list[StoredObject]:
     """Objects that no table names and that are older than a grace, in seconds."""
     oldest = time.time() - min(grace, _LONGEST)
     return [
         stored
         for stored in workspace.objects.all()
-        if stored.digest not in live and not _younger(workspace, path_of(stored), oldest)
+        if stored.digest not in live and not _younger(workspace, stored.path, oldest)
     ]
 
 

@@ -111,9 +111,9 @@ class Preview:
             files = self._files(con, gone)
         leaving = {file.path for file in files}
         orphans = [
-            LeavingFile(stored.digest, path, stored.size)
+            LeavingFile(stored.digest, stored.path, stored.size)
             for stored in collection.old_orphans(self._open, live, orphan_grace)
-            if (path := collection.path_of(stored)) not in leaving
+            if stored.path not in leaving
         ]
         objects = list(self._open.objects.all())
         named = sum(stored.digest in live for stored in objects)

@@ -56,11 +56,7 @@ def _findings(
 ) -> dict[str, list[Any]]:
     missing = [path for path, digest in named if not _is_there(workspace, path, digest)]
     live = live_digests(con)
-    orphans = [
-        f"{stored.digest[:2]}/{stored.digest}.{stored.ext}"
-        for stored in workspace.objects.all()
-        if stored.digest not in live
-    ]
+    orphans = [stored.path for stored in workspace.objects.all() if stored.digest not in live]
     return {
         "missing_files": list(dict.fromkeys(missing)),
         "orphan_files": orphans,
