@@ -6,9 +6,11 @@ The tree::
     MosaicError
       KeyFormatError
       HashingError
+      MissingExtraError
       DatasetError
         ManifestError
         TracksError
+        LabelsError
         ReaderError
           UnknownFormatError
         EntryExistsError
@@ -87,6 +89,12 @@ class HashingError(MosaicError, TypeError):
     """A value has no canonical form, so it cannot be part of an identity."""
 
 
+class MissingExtraError(MosaicError, ImportError):
+    """A package that an extra installs is needed and is not there."""
+
+    __str__ = Exception.__str__
+
+
 class DatasetError(MosaicError):
     """Something is wrong with a dataset or with the recordings it names."""
 
@@ -97,6 +105,10 @@ class ManifestError(DatasetError, ValueError):
 
 class TracksError(DatasetError, ValueError):
     """A table is not a valid tracks table."""
+
+
+class LabelsError(DatasetError, ValueError):
+    """Labels cannot be used as they are, or do not fit the recording."""
 
 
 class ReaderError(DatasetError, ValueError):
