@@ -1,12 +1,16 @@
 from mosaic_dagster.dataset.dataset import Dataset
 from mosaic_dagster.dataset.files import Refusal
-from mosaic_dagster.dataset.identity import tracks_action_key
+from mosaic_dagster.dataset.identity import source_action_key
+from mosaic_dagster.dataset.label_reading import read_labels, read_labels_entry
+from mosaic_dagster.dataset.label_store import load_id_labels, save_id_labels
+from mosaic_dagster.dataset.labels import IdTags, Labels, align_labels
 from mosaic_dagster.dataset.manifest import DatasetDeclaration, Manifest, SourceRule, check_name
 from mosaic_dagster.dataset.paths import base_of, recorded_path, resolve_path
 from mosaic_dagster.dataset.readers import READERS, Reader, ReaderParams, Recording, get_reader
-from mosaic_dagster.dataset.reading import read_entry, read_tracks, resolve_params
+from mosaic_dagster.dataset.reading import read_entry, read_tracks
 from mosaic_dagster.dataset.scan import FoundSource, SourceScan, scan_sources
 from mosaic_dagster.dataset.scope import Scope
+from mosaic_dagster.dataset.sources import reader_of, resolve_params
 from mosaic_dagster.dataset.tracks import Repairs, normalize_tracks, validate_tracks
 from mosaic_dagster.keys import EntryKey
 
@@ -16,6 +20,8 @@ __all__ = [
     "DatasetDeclaration",
     "EntryKey",
     "FoundSource",
+    "IdTags",
+    "Labels",
     "Manifest",
     "Reader",
     "ReaderParams",
@@ -25,16 +31,22 @@ __all__ = [
     "Scope",
     "SourceRule",
     "SourceScan",
+    "align_labels",
     "base_of",
     "check_name",
     "get_reader",
+    "load_id_labels",
     "normalize_tracks",
     "read_entry",
+    "read_labels",
+    "read_labels_entry",
     "read_tracks",
+    "reader_of",
     "recorded_path",
     "resolve_params",
     "resolve_path",
+    "save_id_labels",
     "scan_sources",
-    "tracks_action_key",
+    "source_action_key",
     "validate_tracks",
 ]

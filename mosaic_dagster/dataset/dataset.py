@@ -10,6 +10,9 @@ from typing import Any, Self
 
 import polars as pl
 
+from mosaic_dagster.dataset import label_store
+from mosaic_dagster.dataset.label_reading import BEHAVIOR
+from mosaic_dagster.dataset.labels.files import AnyLabels
 from mosaic_dagster.dataset.manifest import (
     MANIFEST_FILE,
     DatasetDeclaration,
@@ -30,6 +33,9 @@ from mosaic_dagster.store.feature_registry.registry import FeatureRegistry
 
 DATABASE_FILE = "store.duckdb"
 """Name of the database inside a workspace."""
+
+TRACKS = "tracks"
+"""Name of the asset that every dataset begins with."""
 
 TRACKS_EXTENSION = "parquet"
 """Kind of object that tracks are stored as."""
@@ -156,15 +162,17 @@ class Dataset:
         """Add a source rule, in the place of one for the same path; nothing is read yet."""
         self.save(self.manifest.with_source(rule))
 
-    def scan(self) -> SourceScan:
-        """Look for new, changed and vanished source files; nothing is written.
+    def scan(self, asset: str = TRACKS) -> SourceScan:
+        """Look for new, changed and vanished source files of an asset; nothing is written.
 
         Raises
         ------
         ReaderError
             A rule names an unknown format or parameter.
         """
-        return scan_sources(self.manifest.sources, self.registry.sources(), self.base)
+        rules = [rule for rule in self.manifest.sources if rule.asset == asset]
+        recorded = [row for row in self.registry.sources() if row.asset == asset]
+        return scan_sources(rules, recorded, self.base)
 
     def entries(self) -> list[EntryKey]:
         """All entries that were ever ingested or added, sorted."""
@@ -232,13 +240,58 @@ class Dataset:
             raise EntryNotFoundError(msg, "Run `mosaic ingest`, or see `mosaic status` for why.")
         return read_table(self.objects.path(row.tracks_sha256, TRACKS_EXTENSION))
 
+    def add_labels(
+        self,
+        key: EntryKey,
+        labels: AnyLabels,
+        kind: str = BEHAVIOR,
+        overwrite: bool = False,
+    ) -> None:
+        """Store labels of an entry.
+
+        Parameters
+        ----------
+        key
+            The entry; it must be there.
+        labels
+            :class:`~mosaic_dagster.dataset.labels.Labels` of behaviour, or
+            :class:`~mosaic_dagster.dataset.labels.IdTags`.
+        kind
+            What kind of labels they are; an entry has one set of each kind.
+        overwrite
+            Replace labels that were added before.
+
+        Raises
+        ------
+        EntryNotFoundError
+            There is no such entry.
+        EntryExistsError
+            The entry has labels of this kind and ``overwrite`` is False, or they come from a
+            source file.
+        """
+        label_store.add_labels(self, key, labels, kind, overwrite)
+
+    def labels(self, key: EntryKey, kind: str = BEHAVIOR) -> AnyLabels:
+        """Return the labels of an entry, as last ingested or added.
+
+        Raises
+        ------
+        EntryNotFoundError
+            The entry has none of this kind; the kinds it has are named.
+        """
+        return label_store.load_labels(self, key, kind)
+
+    def label_kinds(self) -> list[str]:
+        """Kinds of labels that the dataset has, or has a source of, sorted."""
+        return label_store.label_kinds(self)
+
     def _row(self, key: EntryKey) -> EntryRow | None:
         text = str(key)
         return next((row for row in self.registry.entries() if row.key == text), None)
 
     def _check_free(self, key: EntryKey, overwrite: bool) -> None:
         for source in self.registry.sources():
-            if source.key == str(key):
+            if source.key == str(key) and source.asset == TRACKS:
                 msg = f"The tracks of {key} come from {source.path}."
                 raise EntryExistsError(msg, "Change that file, or give the table another name.")
         row = self._row(key)

@@ -1,4 +1,4 @@
-"""What makes the tracks of an entry the same tracks."""
+"""What makes the tracks or labels of an entry the same tracks or labels."""
 
 from __future__ import annotations
 
@@ -9,17 +9,20 @@ from mosaic_dagster.hashing import digest
 from mosaic_dagster.keys import EntryKey
 
 
-def tracks_action_key(
+def source_action_key(
+    asset: str,
     key: EntryKey,
     source_sha256: Iterable[str],
     reader: str,
     reader_version: str,
     params: Mapping[str, Any],
 ) -> str:
-    """Compute the action key (64 hex digits) of an entry's tracks.
+    """Compute the action key (64 hex digits) of what is read from an entry's source files.
 
     Parameters
     ----------
+    asset
+        ``tracks``, or ``labels/<kind>``.
     key
         The entry.
     source_sha256
@@ -27,12 +30,12 @@ def tracks_action_key(
     reader, reader_version
         Which code reads them.
     params
-        The reader's parameters after :func:`~mosaic_dagster.dataset.reading.resolve_params`,
-        so with fps, unit and keypoints as they will be used.
+        The reader's parameters after :func:`~mosaic_dagster.dataset.sources.resolve_params`,
+        so with what comes from the dataset as it will be used.
     """
     return digest(
         {
-            "kind": "tracks",
+            "kind": asset,
             "group": key.group,
             "sequence": key.sequence,
             "sources": sorted(source_sha256),
@@ -41,3 +44,14 @@ def tracks_action_key(
             "params": dict(params),
         }
     )
+
+
+def source_run_id(asset: str) -> str:
+    """Run id, and name of the feature, under which reading an asset is recorded.
+
+    Examples
+    --------
+    >>> source_run_id("tracks"), source_run_id("labels/behavior")
+    ('tracks', 'labels-behavior')
+    """
+    return asset.replace("/", "-")

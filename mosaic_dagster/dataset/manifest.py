@@ -69,6 +69,11 @@ class SourceRule(BaseModel):
         Parameters of the reader.
     group
         Group of all entries; None takes the parent folder below ``path``.
+    sequence
+        Regular expression that is searched in the name which the format gives a recording; its
+        first group is the sequence. None takes the name as it is.
+    labels
+        Kind of the labels that the files hold, such as ``behavior``; None for tracks.
     declared
         True when the rule comes from a declaration in code, which may replace it.
     """
@@ -78,7 +83,30 @@ class SourceRule(BaseModel):
     format: str = "auto"
     params: dict[str, Any] = Field(default_factory=dict)
     group: str | None = None
+    sequence: str | None = None
+    labels: str | None = None
     declared: bool = False
+
+    @field_validator("sequence")
+    @classmethod
+    def _one_group(cls, pattern: str | None) -> str | None:
+        try:
+            groups = 1 if pattern is None else re.compile(pattern).groups
+        except re.error as error:
+            msg = f"is no regular expression: {error}"
+            raise ValueError(msg) from error
+        if groups != 1:
+            msg = f"must have one group, the name of the sequence, and has {groups}"
+            raise ValueError(msg)
+        return pattern
+
+    @field_validator("labels")
+    @classmethod
+    def _kind(cls, kind: str | None) -> str | None:
+        if kind is not None and not _NAME.fullmatch(kind):
+            msg = "must be lower-case letters, digits and single underscores, a letter first"
+            raise ValueError(msg)
+        return kind
 
     @field_validator("path", mode="before")
     @classmethod
@@ -92,7 +120,14 @@ class SourceRule(BaseModel):
     @property
     def digest(self) -> str:
         """sha256 of all that decides which entries the rule gives and how they are read."""
-        return digest(self.model_dump(exclude={"declared"}))
+        given = self.model_dump(exclude={"declared"})
+        later = {"sequence", "labels"}  # absent from rules that were recorded without them
+        return digest({k: v for k, v in given.items() if k not in later or v is not None})
+
+    @property
+    def asset(self) -> str:
+        """What the files are turned into: ``tracks``, or ``labels/<kind>``."""
+        return "tracks" if self.labels is None else f"labels/{self.labels}"
 
 
 def _rule(source: SourceRule | str | Path) -> SourceRule:
@@ -140,6 +175,8 @@ class Manifest(BaseModel):
         The rules that ``mosaic ingest`` and declarations gave, in order.
     roots
         Folders by role (``media``, …) for those who need them; kept as given.
+    cm_per_pixel
+        Length of a pixel in centimetres, of recordings in ``px`` that were calibrated.
     continuous
         True when the sequences of a group follow each other without a gap.
     meta
@@ -154,6 +191,7 @@ class Manifest(BaseModel):
     fps: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     unit: str | None = None
     keypoints: tuple[str, ...] = ()
+    cm_per_pixel: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     continuous: bool = False
     sources: tuple[SourceRule, ...] = ()
     roots: dict[str, str] = Field(default_factory=dict)
@@ -230,7 +268,7 @@ class Manifest(BaseModel):
             raise
 
     def with_source(self, rule: SourceRule) -> Self:
-        """Return the manifest with this rule, in the place of a rule for the same path."""
+        """Return the manifest with this rule, in the place of one for the same path and asset."""
         return self._changed(sources=_merge(self.sources, [rule]))
 
     def updated_by(self, declaration: DatasetDeclaration) -> Self:
@@ -250,8 +288,8 @@ class Manifest(BaseModel):
         declared = [
             _rule(source).model_copy(update={"declared": True}) for source in declaration.sources
         ]
-        paths = {rule.path for rule in declared}
-        ingested = [r for r in self.sources if not r.declared and r.path not in paths]
+        places = {(rule.path, rule.asset) for rule in declared}
+        ingested = [r for r in self.sources if not r.declared and (r.path, r.asset) not in places]
         return self._changed(
             fps=self.fps if declaration.fps is None else declaration.fps,
             unit=declaration.unit or self.unit,
@@ -276,8 +314,7 @@ _Dumper.add_representer(str, _represent_text)
 
 
 def _merge(old: Sequence[SourceRule], new: Sequence[SourceRule]) -> tuple[SourceRule, ...]:
-    rules = {rule.path: rule for rule in old}
-    rules.update({rule.path: rule for rule in new})
+    rules = {(rule.path, rule.asset): rule for rule in [*old, *new]}
     return tuple(rules.values())
 
 

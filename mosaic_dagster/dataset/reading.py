@@ -5,73 +5,37 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import polars as pl
 
 from mosaic_dagster.dataset.files import list_files
 from mosaic_dagster.dataset.manifest import SourceRule
-from mosaic_dagster.dataset.readers.base import Reader, ReaderParams, Recording, reader_params
-from mosaic_dagster.dataset.readers.registry import AUTO, READERS, detect, get_reader
+from mosaic_dagster.dataset.readers.base import (
+    CollectionReader,
+    Reader,
+    ReaderParams,
+    Recording,
+    reader_params,
+)
+from mosaic_dagster.dataset.readers.registry import AUTO, READERS
+from mosaic_dagster.dataset.sources import (
+    RecordingFacts,
+    endings_of,
+    entry_keys,
+    first_name,
+    named,
+    track_reader,
+)
 from mosaic_dagster.dataset.tracks import Repairs, normalize_tracks
 from mosaic_dagster.errors import ReaderError, TracksError
 from mosaic_dagster.keys import EntryKey
-
-
-class RecordingFacts(Protocol):
-    """What reading takes from the dataset; a manifest has these."""
-
-    @property
-    def fps(self) -> float | None:
-        """Frames per second of recordings whose files do not tell."""
-
-    @property
-    def unit(self) -> str | None:
-        """Unit of the coordinates."""
-
-    @property
-    def keypoints(self) -> tuple[str, ...]:
-        """Names of the keypoints in the order of the table; empty takes the file's order."""
 
 
 class _NoFacts:
     fps: float | None = None
     unit: str | None = None
     keypoints: tuple[str, ...] = ()
-
-
-def reader_of(rule: SourceRule, path: Path) -> Reader:
-    """Find the reader that the rule names, or that recognises the file."""
-    return detect(path) if rule.format == AUTO else get_reader(rule.format)
-
-
-def resolve_params(reader: Reader, rule: SourceRule, facts: RecordingFacts) -> dict[str, Any]:
-    """Complete the reader's parameters from the dataset; they are part of the identity of tracks.
-
-    Raises
-    ------
-    ReaderError
-        A parameter is unknown or has an impossible value.
-    """
-    params = reader_params(reader, rule.params)
-    values = params.model_dump()
-    values["fps"] = facts.fps if params.fps is None else params.fps
-    values["unit"] = facts.unit if params.unit is None else params.unit
-    return values | {"keypoints": list(facts.keypoints)}
-
-
-def entry_keys(reader: Reader, rule: SourceRule, root: Path, path: Path) -> list[EntryKey]:
-    """List the entries in a file found below ``root``.
-
-    The group is the rule's, else the file's own, else the folders between the root and the
-    file, joined by ``/``; empty for a file that lies in the root or is the root.
-    """
-    below = path.parent.relative_to(root).as_posix() if path != root else "."
-    folder = "" if below == "." else below
-    return [
-        EntryKey(_first(rule.group, group, folder), sequence)
-        for group, sequence in reader.sequences(path)
-    ]
 
 
 def read_entry(
@@ -102,7 +66,7 @@ def read_entry(
     TracksError
         What was read does not make tracks.
     """
-    reader = reader_of(rule, paths[0])
+    reader = track_reader(rule, paths[0])
     if len(paths) > 1 and not reader.merges:
         files = " and ".join(str(path) for path in paths)
         msg = f"{key} comes from several files: {files}."
@@ -121,7 +85,8 @@ def read_entry(
         msg = f"{paths[0]}: {error.what}"
         raise TracksError(msg, error.remedy) from error
     unparsable = sum(recording.unparsable for recording in recordings)
-    return table, replace(repairs, unparsable_values=unparsable)
+    notes = {name: note for recording in recordings for name, note in recording.notes.items()}
+    return table, replace(repairs, unparsable_values=unparsable, notes=notes)
 
 
 def read_tracks(
@@ -157,13 +122,15 @@ def read_tracks(
     sources: dict[EntryKey, list[Path]] = {}
     readers: dict[EntryKey, str] = {}
     for file in listing.files:
-        reader = reader_of(rule, file.path)
+        if file.path != root and READERS.passes_over(format, file.path):
+            continue
+        reader = track_reader(rule, file.path)
         for key in entry_keys(reader, rule, root, file.path):
             sources.setdefault(key, []).append(file.path)
             readers[key] = reader.name
     if not sources:
         msg = f"There are no tracking files at {root}."
-        raise ReaderError(msg, f"The formats are: {', '.join(READERS)}.")
+        raise ReaderError(msg, READERS.formats())
     facts = _NoFacts()
     return {
         key: read_entry(paths, rule.model_copy(update={"format": readers[key]}), facts, key)[0]
@@ -171,29 +138,27 @@ def read_tracks(
     }
 
 
-def endings_of(rule: SourceRule) -> tuple[str, ...]:
-    """List the endings of the files that a rule is about."""
-    readers = READERS.values() if rule.format == AUTO else [get_reader(rule.format)]
-    return tuple(sorted({ending for reader in readers for ending in reader.extensions}))
-
-
 def file_keypoints(path: Path, rule: SourceRule) -> tuple[str, ...]:
     """Names of the keypoints in a file, from its header; for a manifest that names none yet."""
-    reader = reader_of(rule, path)
+    reader = track_reader(rule, path)
     return reader.keypoints(path, reader_params(reader, rule.params))
-
-
-def _first(*names: str | None) -> str:
-    return next(name for name in names if name is not None)
 
 
 def _recording(
     reader: Reader, path: Path, params: ReaderParams, rule: SourceRule, key: EntryKey
 ) -> Recording:
-    for recording in reader.read(path, params):
-        group = _first(rule.group, recording.group, key.group)
-        if (group, recording.sequence) == (key.group, key.sequence):
-            return recording
+    def is_wanted(group: str | None, sequence: str) -> bool:
+        group = first_name(rule.group, group, key.group)
+        return (group, named(rule, sequence, path)) == (key.group, key.sequence)
+
+    if isinstance(reader, CollectionReader):
+        for names in reader.listed(path, params):
+            if is_wanted(*names):
+                return reader.read_one(path, params, names)
+    else:
+        for recording in reader.read(path, params):
+            if is_wanted(recording.group, recording.sequence):
+                return recording
     msg = f"{path} does not hold the entry {key}."
     raise ReaderError(msg, "Was the file renamed or its rule changed? Scan the sources again.")
 

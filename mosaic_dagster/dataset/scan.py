@@ -16,9 +16,13 @@ from typing import Literal
 from mosaic_dagster.dataset.files import ListedFile, Refusal, hash_file, list_files
 from mosaic_dagster.dataset.manifest import SourceRule
 from mosaic_dagster.dataset.paths import recorded_path, resolve_path
-from mosaic_dagster.dataset.readers.base import reader_params
-from mosaic_dagster.dataset.readers.registry import AUTO, READERS, get_reader
-from mosaic_dagster.dataset.reading import endings_of, entry_keys, reader_of
+from mosaic_dagster.dataset.sources import (
+    check_rule,
+    endings_of,
+    entry_keys,
+    reader_of,
+    readers_for,
+)
 from mosaic_dagster.errors import MosaicError
 from mosaic_dagster.keys import EntryKey
 from mosaic_dagster.store.feature_registry.records import SourceRow
@@ -65,6 +69,7 @@ class FoundSource:
             mtime_ns=self.mtime_ns,
             inode=self.inode,
             state=PRESENT,
+            asset=self.rule.asset,
         )
 
 
@@ -144,9 +149,9 @@ def scan_sources(
     Parameters
     ----------
     rules
-        The rules of the manifest. A file under two of them belongs to the first.
+        The rules of the manifest for one asset. A file under two of them belongs to the first.
     recorded
-        The sources that the registry knows.
+        The sources that the registry knows for this asset.
     base
         Where relative paths start (:func:`mosaic_dagster.dataset.paths.base_of`).
 
@@ -163,8 +168,7 @@ def scan_sources(
     refused: list[Refusal] = []
     taken: dict[Path, SourceRule] = {}
     for rule in rules:
-        if rule.format != AUTO:
-            reader_params(get_reader(rule.format), rule.params)
+        check_rule(rule)
         search = _Search(rule, rule.digest, resolve_path(rule.path, base))
         listing = list_files(search.root, endings_of(rule))
         refused += [refusal for refusal in listing.refused if refusal.path not in taken]
@@ -192,15 +196,18 @@ def _twice(path: Path, first: SourceRule, second: SourceRule) -> Refusal:
 
 def _look(file: ListedFile, search: _Search, rows: Sequence[SourceRow]) -> list[FoundSource]:
     """Find the sources in one file; what is recorded is used instead of opening the file."""
+    readers = readers_for(search.rule)
+    if not rows and file.path != search.root and readers.passes_over(search.rule.format, file.path):
+        return []
     hashed = [row for row in rows if (row.size, row.mtime_ns, row.inode) == file.facts]
     sha256 = next((row.sha256 for row in hashed if row.sha256), None) or hash_file(file)
     same = [row for row in rows if row.rule.endswith(f":{search.digest}")]
-    reader_known = bool(same) and same[0].rule.partition(":")[0] in READERS
+    reader_known = bool(same) and same[0].rule.partition(":")[0] in readers
     if reader_known and all(row.sha256 == sha256 for row in same):
         return search.recorded(file, sha256, same)
     try:
         reader = reader_of(search.rule, file.path)
-        reader_params(reader, search.rule.params)
+        check_rule(search.rule.model_copy(update={"format": reader.name}))
         keys = entry_keys(reader, search.rule, search.root, file.path)
     except MosaicError:
         if not reader_known:
@@ -223,7 +230,7 @@ def _without_clashes(
     usable: list[FoundSource] = []
     refused: list[Refusal] = []
     for key, sources in entries.items():
-        mergeable = all(READERS[source.rule.format].merges for source in sources)
+        mergeable = all(readers_for(source.rule)[source.rule.format].merges for source in sources)
         alike = len({source.rule_digest for source in sources}) == 1
         if len(sources) == 1 or (mergeable and alike):
             usable += sources

@@ -6,7 +6,8 @@ whole numbers from 0 without gaps; a frame in which an animal was not found has 
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -50,6 +51,8 @@ class Repairs:
         Cells that a reader could not read as numbers; missing now.
     individuals
         Number of ids in the rows that were kept.
+    notes
+        What a reader tells about a file, such as what it left out on request.
     """
 
     rows_read: int = 0
@@ -61,10 +64,12 @@ class Repairs:
     infinite_values: int = 0
     unparsable_values: int = 0
     individuals: int = 0
+    notes: Mapping[str, Any] = field(default_factory=dict)
 
-    def as_dict(self) -> dict[str, int]:
-        """Return the counts by name, for metadata."""
-        return asdict(self)
+    def as_dict(self) -> dict[str, Any]:
+        """Return the counts by name, and the notes where there are any, for metadata."""
+        counts = asdict(self)
+        return counts if self.notes else {n: v for n, v in counts.items() if n != "notes"}
 
     def describe(self) -> str:
         """One line for people; counts of zero are left out.
@@ -74,13 +79,14 @@ class Repairs:
         >>> Repairs(rows_read=3, rows_kept=2, empty_rows_dropped=1, individuals=1).describe()
         '2 of 3 rows kept, 1 individuals, 1 empty rows dropped'
         """
-        told = {"rows_read", "rows_kept", "individuals"}
+        told = {"rows_read", "rows_kept", "individuals", "notes"}
         parts = [
             f"{self.rows_kept} of {self.rows_read} rows kept",
             f"{self.individuals} individuals",
         ]
         counts = self.as_dict().items()
         parts += [f"{n} {name.replace('_', ' ')}" for name, n in counts if n and name not in told]
+        parts += [f"{name.replace('_', ' ')}: {note}" for name, note in self.notes.items()]
         return ", ".join(parts)
 
 

@@ -26,7 +26,7 @@ def test_everything_fresh(made: Path, mosaic: Any) -> None:
     assert {row["state"] for row in told["steps"]} == {"fresh"}
     assert {row["dataset"] for row in told["steps"]} == {"larvae"}
     assert told["entries"] == []
-    assert told["sources"] == {"vanished": [], "refused": {}}
+    assert told["sources"] == {"vanished": [], "refused": {}, "notes": []}
     text = mosaic(made, "status").stdout
     assert "4 fresh" in text
     assert "last made" in text

@@ -1,7 +1,9 @@
 """What every reader must hold to; a new reader adds its sample and is tested with the rest."""
 
 import copy
+import importlib.util
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +26,48 @@ class Facts:
     keypoints: tuple[str, ...] = ()
 
 
-SAMPLES: dict[str, tuple[str, bytes]] = {
+_FILES = Path(__file__).parents[1] / "fixtures" / "hdf5_files.py"
+_spec = importlib.util.spec_from_file_location("mosaic_hdf5_files", _FILES)
+assert _spec is not None
+assert _spec.loader is not None
+files = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(files)
+
+NAN = float("nan")
+_PAIR = [[[[1, 2], [3, 4]]], [[[NAN, NAN], [7, 8]]]]
+_COLUMNS = [("S", part, coord) for part in ("nose", "tail") for coord in ("x", "y", "likelihood")]
+_SEEN = (7.0, 8.0, True, 0.9)
+
+SAMPLES: dict[str, tuple[str, bytes | Callable[[Path], Path]]] = {
+    "sleap_analysis_h5": (
+        "walk.analysis.h5",
+        lambda path: files.write_analysis(path, _PAIR, ["nose", "tail"]),
+    ),
+    "sleap_slp": (
+        "walk.slp",
+        lambda path: files.write_slp(
+            path,
+            [(0, 3, 0, True, [_SEEN, _SEEN]), (0, 4, 0, True, [(NAN, NAN, False, 0.0), _SEEN])],
+            ["nose", "tail"],
+            ["fly"],
+        ),
+    ),
+    "deeplabcut_h5": (
+        "walkDLC.h5",
+        lambda path: files.write_fixed(
+            path, _COLUMNS, [[1, 2, 0.5, 3, 4, 0.5], [0, 0, 0, 7, 8, 0.9]], [3, 4]
+        ),
+    ),
+    "jabs": (
+        "walk_pose_est_v2.h5",
+        lambda path: files.write_jabs(path, [[[8, 7]] * 12] * 2, [[1] * 12, [0] + [1] * 11]),
+    ),
+    "movement": (
+        "walk.nwb",
+        lambda path: files.write_nwb(
+            path, [[[1, 2], [3, 4]], [[NAN, NAN], [7, 8]]], ["nose", "tail"], 25.0
+        ),
+    ),
     "keypoint_csv": (
         "walk.csv",
         b"frame,id,nose_x,nose_y,nose_p,tail_x,tail_y\n3,0,1,2,0.5,3,4\n3,1,,,,7,8\n4,0,,,,,\n",
@@ -48,7 +91,10 @@ def sample(reader: Reader, tmp_path: Path) -> Path:
     name, content = SAMPLES[reader.name]
     path = tmp_path / "group one" / name
     path.parent.mkdir()
-    path.write_bytes(content)
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    else:
+        content(path)
     return path
 
 

@@ -4,10 +4,11 @@ from typing import Any
 
 import pytest
 
-from mosaic_dagster.dataset.identity import tracks_action_key
+from mosaic_dagster.dataset.identity import source_action_key
 from mosaic_dagster.keys import EntryKey
 
 BASE: dict[str, Any] = {
+    "asset": "tracks",
     "key": EntryKey("g", "s"),
     "source_sha256": ["a" * 64, "b" * 64],
     "reader": "keypoint_csv",
@@ -19,6 +20,7 @@ BASE: dict[str, Any] = {
 @pytest.mark.parametrize(
     "change",
     [
+        {"asset": "labels/behavior"},
         {"key": EntryKey("g", "t")},
         {"key": EntryKey("gs", "s")},
         {"source_sha256": ["a" * 64]},
@@ -32,18 +34,18 @@ BASE: dict[str, Any] = {
 )
 def test_whatever_changes_the_tracks_changes_the_key(change: dict[str, Any]) -> None:
     """Otherwise a changed file or rate would go unnoticed and all features stay as they were."""
-    assert tracks_action_key(**BASE) != tracks_action_key(**(BASE | change))
+    assert source_action_key(**BASE) != source_action_key(**(BASE | change))
 
 
 def test_the_order_of_files_and_the_kind_of_number_do_not_count() -> None:
     """Listing a folder in another order must not recompute it."""
     same = {"source_sha256": ["b" * 64, "a" * 64], "params": BASE["params"] | {"fps": 16}}
-    assert tracks_action_key(**BASE) == tracks_action_key(**(BASE | same))
+    assert source_action_key(**BASE) == source_action_key(**(BASE | same))
 
 
 def test_the_key_is_fixed() -> None:
     """Another formula would make every stored result of every lab stale."""
-    assert tracks_action_key(**BASE) == GOLDEN
+    assert source_action_key(**BASE) == GOLDEN
 
 
 GOLDEN = "1679603dfc35a46c359592fa47e505385b940a0cbc9a8dfd9080883146a5661b"

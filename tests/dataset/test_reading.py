@@ -9,13 +9,8 @@ import pytest
 
 from mosaic_dagster.dataset.manifest import Manifest, SourceRule
 from mosaic_dagster.dataset.readers import READERS, KeypointCsv, Recording
-from mosaic_dagster.dataset.reading import (
-    entry_keys,
-    file_keypoints,
-    read_entry,
-    read_tracks,
-    resolve_params,
-)
+from mosaic_dagster.dataset.reading import file_keypoints, read_entry, read_tracks
+from mosaic_dagster.dataset.sources import entry_keys, resolve_params
 from mosaic_dagster.errors import ReaderError, TracksError, UnknownFormatError
 from mosaic_dagster.keys import EntryKey
 

@@ -1,4 +1,9 @@
-from mosaic_dagster.dataset.readers.base import Reader, ReaderParams, Recording
+from mosaic_dagster.dataset.readers.base import (
+    CollectionReader,
+    Reader,
+    ReaderParams,
+    Recording,
+)
 from mosaic_dagster.dataset.readers.deeplabcut_csv import DeepLabCutCsv
 from mosaic_dagster.dataset.readers.keypoint_csv import KeypointCsv
 from mosaic_dagster.dataset.readers.registry import (
@@ -12,6 +17,7 @@ from mosaic_dagster.dataset.readers.registry import (
 __all__ = [
     "ENTRY_POINTS",
     "READERS",
+    "CollectionReader",
     "DeepLabCutCsv",
     "KeypointCsv",
     "Reader",

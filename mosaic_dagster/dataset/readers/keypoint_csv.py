@@ -81,7 +81,7 @@ class KeypointCsv:
         """Keypoints of the header in the order of their first column."""
         header = next(iter(read_head(path, 1)), [])
         skipped = (*_PLAIN, *(params.ignore if isinstance(params, KeypointCsvParams) else ()))
-        named = [_keypoint(name) for name in header if name not in skipped]
+        named = [split_keypoint(name) for name in header if name not in skipped]
         return tuple(dict.fromkeys(keypoint for keypoint, part in named if part in ("X", "Y")))
 
     def read(self, path: Path, params: ReaderParams) -> list[Recording]:
@@ -107,7 +107,7 @@ class KeypointCsv:
         return [Recording(path.stem, None, table, header.keypoints)]
 
 
-def _keypoint(name: str) -> tuple[str, str]:
+def split_keypoint(name: str) -> tuple[str, str]:
     """Keypoint and part (X, Y, P) that a column is about; the part is empty when it is neither."""
     for ending, part in _PARTS.items():
         if name.endswith(ending) and len(name) > len(ending):
@@ -132,7 +132,7 @@ def _read_header(text: CsvText, ignore: Sequence[str]) -> _Header:
         if name in _PLAIN:
             columns["id" if name == "track" else name] = place
             continue
-        keypoint, part = _keypoint(name)
+        keypoint, part = split_keypoint(name)
         target = f"pose{part}{keypoints.setdefault(keypoint, len(keypoints))}"
         _check_column(text, name, part, columns.get(target), names)
         columns[target] = place

@@ -16,6 +16,7 @@ _ENTRIES = dict.fromkeys(
 _SOURCES = {
     "path": TEXT, "key": TEXT, "rule": TEXT, "sha256": TEXT, "size": INTEGER,
     "mtime_ns": INTEGER, "inode": INTEGER, "state": TEXT, "seen_at": TIME,
+    "asset": TEXT,
 }  # fmt: skip
 
 
@@ -64,23 +65,25 @@ def drop_entries(database: Database, keys: Iterable[str]) -> None:
 
 
 def sources(database: Database) -> list[SourceRow]:
-    """Every raw file of every entry, ordered by entry key and path."""
+    """Every raw file of every entry, ordered by entry key, path and asset."""
     with database.lease() as con:
         columns = fetch_columns(
             con.execute(
-                "SELECT path, key, rule, sha256, size, mtime_ns, inode, state "
-                "FROM features.sources ORDER BY key, path"
+                "SELECT path, key, rule, sha256, size, mtime_ns, inode, state, asset "
+                "FROM features.sources ORDER BY key, path, asset"
             )
         )
     return list(map(SourceRow, *columns))
 
 
 def put_sources(database: Database, rows: Iterable[SourceRow]) -> None:
-    """Add raw files as seen now, over those with the same path and entry."""
+    """Add raw files as seen now, over those with the same path, entry and asset."""
     now = utc_now()
     values = {
-        (row.path, row.key): (row.path, row.key, row.rule, row.sha256, row.size, row.mtime_ns,
-                              row.inode, row.state, now)
+        (row.path, row.key, row.asset): (
+            row.path, row.key, row.rule, row.sha256, row.size, row.mtime_ns, row.inode, row.state,
+            now, row.asset,
+        )
         for row in rows
     }  # fmt: skip
     if not values:

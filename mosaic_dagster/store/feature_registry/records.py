@@ -167,6 +167,8 @@ class SourceRow:
         What ``stat`` said then: bytes, nanoseconds, number.
     state
         Whether it is still there.
+    asset
+        What it is turned into: ``tracks``, or ``labels/<kind>``.
     """
 
     path: str
@@ -177,3 +179,4 @@ class SourceRow:
     mtime_ns: int | None
     inode: int | None
     state: SourceState
+    asset: str = "tracks"

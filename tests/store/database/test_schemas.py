@@ -2,7 +2,7 @@ from mosaic_dagster.store.database.schemas import OWNERS
 
 # What a file of this version holds. A released step is never edited: a change here needs a new
 # step, and a higher number.
-VERSIONS = {"main": 1, "features": 1, "journal": 1}
+VERSIONS = {"main": 1, "features": 2, "journal": 1}
 COLUMNS = {
     "features.announced": "instance asset key output_sha256",
     "features.dependencies": "action_key role input_sha256 input_action_key",
@@ -17,7 +17,7 @@ COLUMNS = {
         "action_key key output_sha256 path ext rows bytes seconds made_by created_at"
     ),
     "features.selections": "digest keys",
-    "features.sources": "path key rule sha256 size mtime_ns inode state seen_at",
+    "features.sources": "path key rule sha256 size mtime_ns inode state seen_at asset",
     "features.training_progress": ("job_id seq step_type step_index step_total metrics message at"),
     "journal.folded": "file offset",
     "journal.live_objects": "sha256",
@@ -64,7 +64,7 @@ KEYS = {
     ("artifacts", ("artifact_id",)),
     ("logs", ("log_id",)),
     ("selections", ("digest",)),
-    ("sources", ("path", "key")),
+    ("sources", ("path", "key", "asset")),
 }
 
 

@@ -98,4 +98,23 @@ CREATE VIEW features.live_objects AS
     WHERE starts_with(role, 'member:') AND input_sha256 IS NOT NULL;
 """
 
-FEATURES: tuple[Migration, ...] = (_FEATURES_1,)
+_FEATURES_2 = """
+CREATE TABLE features.sources_of_assets (
+    path TEXT NOT NULL,
+    key TEXT NOT NULL,
+    rule TEXT NOT NULL,
+    sha256 TEXT,
+    size BIGINT,
+    mtime_ns BIGINT,
+    inode BIGINT,
+    state TEXT NOT NULL,
+    seen_at TIMESTAMP NOT NULL,
+    asset TEXT NOT NULL,
+    PRIMARY KEY (path, key, asset)
+);
+INSERT INTO features.sources_of_assets SELECT *, 'tracks' FROM features.sources;
+DROP TABLE features.sources;
+ALTER TABLE features.sources_of_assets RENAME TO sources;
+"""
+
+FEATURES: tuple[Migration, ...] = (_FEATURES_1, _FEATURES_2)

@@ -1,0 +1,1 @@
+"""The tests; a package, since an installed package may bring a top-level ``tests`` of its own."""
