@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from mosaic_dagster.dataset import EntryKey, Scope
 from mosaic_dagster.dataset.validation import nearest
 from mosaic_dagster.errors import EntryNotFoundError, UnknownStepError
-from mosaic_dagster.pipeline import Pipeline, Selection
-from mosaic_dagster.pipeline.steps import TRACKS
+from mosaic_dagster.pipeline import DatasetRun, Pipeline, Selection
+from mosaic_dagster.pipeline.status import EntryStatus
+from mosaic_dagster.pipeline.steps import NO_PIPELINE, TRACKS, is_ingested
 
 _SHOWN = 5
 
@@ -22,8 +23,8 @@ def find_step(pipelines: Sequence[Pipeline], name: str) -> tuple[str, str]:
         No pipeline has the step, or several have it.
     """
     wanted, _, step = name.rpartition("/")
-    if name == TRACKS:
-        return "", TRACKS
+    if is_ingested(name):
+        return NO_PIPELINE, name
     owners = [p.name for p in pipelines if wanted in ("", p.name) and step in p.dag()]
     if len(owners) == 1:
         return owners[0], step
@@ -34,6 +35,22 @@ def find_step(pipelines: Sequence[Pipeline], name: str) -> tuple[str, str]:
     hint = nearest(name, [*steps, *(s.rpartition("/")[2] for s in steps)])
     msg = f"There is no step {name!r}."
     raise UnknownStepError(msg, f"{hint} The steps are: {', '.join(steps)}.".strip())
+
+
+def units_of(run: DatasetRun, pipeline: str, step: str) -> Mapping[str, EntryStatus]:
+    """States of everything that a step makes, or that is read from files under its name.
+
+    Raises
+    ------
+    UnknownStepError
+        The dataset has no labels of this kind.
+    """
+    if pipeline != NO_PIPELINE:
+        return run.evaluations[pipeline].units(step)
+    if step not in run.ingested:
+        msg = f"The dataset has no {step!r}."
+        raise UnknownStepError(msg, f"Read from files are: {', '.join(run.ingested)}.")
+    return run.ingested[step].statuses
 
 
 def find_entry(text: str, known: Sequence[str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,8 +10,19 @@ from typing import Annotated, Any
 import polars as pl
 import typer
 import yaml
+from pydantic import ValidationError
 
-from mosaic_dagster.cli.options import DatasetOption, JsonOption, ProjectOption
+from mosaic_dagster.cli.options import (
+    DatasetOption,
+    FormatOption,
+    FpsOption,
+    JsonOption,
+    LabelsOption,
+    ProjectOption,
+    ReaderParamOption,
+    SequenceOption,
+    SourceGroupOption,
+)
 from mosaic_dagster.cli.progress import progress
 from mosaic_dagster.cli.project import Project, open_project
 from mosaic_dagster.cli.tables import print_lines, print_table, shown_path
@@ -18,24 +30,28 @@ from mosaic_dagster.dataset import (
     Dataset,
     EntryKey,
     FoundSource,
+    Labels,
     Manifest,
     Repairs,
     SourceRule,
     SourceScan,
-    get_reader,
     read_entry,
+    read_labels_entry,
+    reader_of,
     recorded_path,
     resolve_params,
     resolve_path,
     scan_sources,
-    tracks_action_key,
+    source_action_key,
 )
 from mosaic_dagster.dataset.manifest import MANIFEST_FILE
-from mosaic_dagster.dataset.readers.base import reader_params
 from mosaic_dagster.dataset.readers.registry import AUTO
-from mosaic_dagster.errors import MosaicError, ProjectError, ReaderError
+from mosaic_dagster.dataset.sources import check_rule
+from mosaic_dagster.dataset.validation import describe_problems
+from mosaic_dagster.errors import ManifestError, MosaicError, ProjectError, ReaderError
 from mosaic_dagster.pipeline import DatasetRun, Engine, Selection, Study
 from mosaic_dagster.pipeline.execute import draw
+from mosaic_dagster.pipeline.ingested import Ingested
 from mosaic_dagster.pipeline.status import DONE, EntryStatus
 from mosaic_dagster.pipeline.work import error_message
 from mosaic_dagster.store import Database, Head, SourceRow
@@ -62,27 +78,19 @@ def ingest(
         Path, typer.Argument(metavar="PATH", help="A tracking file, or a folder of them.")
     ],
     dataset: DatasetOption = None,
-    format: Annotated[
-        str, typer.Option("--format", help="Name of a reader; auto looks into each file.")
-    ] = AUTO,
-    group: Annotated[
-        str | None,
-        typer.Option("--group", help="Group of all; by default the folder below PATH."),
-    ] = None,
-    param: Annotated[
-        list[str] | None,
-        typer.Option("--param", metavar="KEY=VALUE", help="A parameter of the reader; repeatable."),
-    ] = None,
-    fps: Annotated[
-        float | None, typer.Option("--fps", help="Frames per second, where the files do not tell.")
-    ] = None,
+    format: FormatOption = AUTO,
+    group: SourceGroupOption = None,
+    param: ReaderParamOption = None,
+    labels: LabelsOption = None,
+    sequence: SequenceOption = None,
+    fps: FpsOption = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Read without storing or recording anything.")
     ] = False,
     as_json: JsonOption = False,
     project: ProjectOption = None,
 ) -> None:
-    """Add tracking files to a dataset and read them.
+    """Add tracking files, or label files, to a dataset and read them.
 
     Where they are is written into the dataset's manifest, so that later runs find new files
     there. A file that fails never stops the others; the exit status is 1 then.
@@ -92,8 +100,9 @@ def ingest(
     params = _params(param or [], fps)
     with open_project(project) as found:
         study = found.study(dataset)
-        rule = _rule(found, study, SourceRule(
-            path=str(path), format=format, params=params, group=group))  # fmt: skip
+        asked = _asked(path=str(path), format=format, params=params, group=group,
+                       labels=labels, sequence=sequence)  # fmt: skip
+        rule = _rule(found, study, asked)
         rows = _tried(found, study, rule) if dry_run else _read(found, study, rule)
     table = pl.DataFrame([asdict(row) for row in rows], schema=_SCHEMA)
     print_table(table, as_json)
@@ -101,6 +110,21 @@ def ingest(
         print_lines(["", _summary(rows, study, dry_run)])
     if any(row.state in _BAD for row in rows):
         raise typer.Exit(1)
+
+
+def _asked(**fields: Any) -> SourceRule:
+    """The rule that the options make up.
+
+    Raises
+    ------
+    ManifestError
+        An option has an impossible value.
+    """
+    try:
+        return SourceRule(**fields)
+    except ValidationError as error:
+        msg = f"The source cannot be used: {describe_problems(error, SourceRule.model_fields)}"
+        raise ManifestError(msg, "Correct the option.") from error
 
 
 def _params(texts: list[str], fps: float | None) -> dict[str, Any]:
@@ -129,12 +153,11 @@ def _rule(project: Project, study: Study, asked: SourceRule) -> SourceRule:
     if not place.exists():
         msg = f"There is nothing at {place}."
         raise ProjectError(msg, "Is the path right, the disk mounted?")
-    if asked.format != AUTO:
-        reader_params(get_reader(asked.format), asked.params)
+    check_rule(asked)
     rule = asked.model_copy(update={"path": recorded_path(place, project.root)})
     for source in study.dataset.sources:
         declared = source if isinstance(source, SourceRule) else SourceRule(path=source)
-        if resolve_path(declared.path, project.root) == place:
+        if resolve_path(declared.path, project.root) == place and declared.asset == asked.asset:
             changed = rule.model_dump(exclude={"path", "declared"}, exclude_defaults=True)
             if changed.items() <= declared.model_dump().items():
                 return declared.model_copy(update={"declared": True})
@@ -142,16 +165,19 @@ def _rule(project: Project, study: Study, asked: SourceRule) -> SourceRule:
             raise ProjectError(
                 msg, "Change the declaration of the dataset, or leave the options out."
             )
-    _check_apart(project, study, place)
+    _check_apart(project, study, place, rule)
     return rule
 
 
-def _check_apart(project: Project, study: Study, place: Path) -> None:
+def _check_apart(project: Project, study: Study, place: Path, rule: SourceRule) -> None:
     """Refuse a place inside another rule's, or around it: its files would be entries twice."""
     workspace = project.workspace(study)
     rules = project.open(study).manifest.sources if workspace.is_dir() else study.dataset.sources
     for known in rules:
-        path = known.path if isinstance(known, SourceRule) else known
+        known = known if isinstance(known, SourceRule) else SourceRule(path=known)
+        if known.asset != rule.asset:
+            continue
+        path = known.path
         other = resolve_path(path, project.root)
         if other != place and (other in place.parents or place in other.parents):
             where = "lies in" if other in place.parents else "holds"
@@ -161,7 +187,8 @@ def _check_apart(project: Project, study: Study, place: Path) -> None:
 
 def _check_found(scan: SourceScan, rule: SourceRule) -> None:
     if not scan.present and not scan.refused:
-        msg = f"There are no tracking files at {rule.path} (format {rule.format})."
+        what = "tracking" if rule.labels is None else "label"
+        msg = f"There are no {what} files at {rule.path} (format {rule.format})."
         raise ReaderError(msg, "Check the path, or name the format with --format.")
 
 
@@ -171,8 +198,9 @@ def _tried(project: Project, study: Study, rule: SourceRule) -> list[_Row]:
     known: dict[str, Head] = {}
     recorded: list[SourceRow] = []
     if dataset.registry.database.read_only:
-        recorded = dataset.registry.sources()
-        known = {head.key: head for head in dataset.registry.heads("") if head.state in DONE}
+        recorded = [row for row in dataset.registry.sources() if row.asset == rule.asset]
+        heads = [head for head in dataset.registry.heads("") if head.step == rule.asset]
+        known = {head.key: head for head in heads if head.state in DONE}
     scan = scan_sources([rule], recorded, project.root)
     _check_found(scan, rule)
     rows = [
@@ -202,16 +230,32 @@ def _try(
     file = _files(sources, root)
     rule = sources[0].rule
     try:
-        reader = get_reader(rule.format)
+        reader = reader_of(rule, sources[0].path)
         digests = [source.sha256 for source in sources]
         params = resolve_params(reader, rule, manifest)
-        action = tracks_action_key(key, digests, reader.name, reader.version, params)
+        action = source_action_key(rule.asset, key, digests, reader.name, reader.version, params)
         if head is not None and head.action_key == action:
             return _Row(str(key), "unchanged", head.rows, file, "")
-        table, repairs = read_entry([source.path for source in sources], rule, manifest, key)
+        rows, remark = _read_alone([source.path for source in sources], rule, manifest, key)
     except MosaicError as error:
         return _Row(str(key), "failed", None, file, str(error))
-    return _Row(str(key), "would read", table.height, file, repairs.describe())
+    return _Row(str(key), "would read", rows, file, remark)
+
+
+def _read_alone(
+    paths: list[Path], rule: SourceRule, manifest: Manifest, key: EntryKey
+) -> tuple[int, str]:
+    """Rows of what one entry's files hold, and what to tell about it."""
+    if rule.labels is None:
+        table, repairs = read_entry(paths, rule, manifest, key)
+        return table.height, repairs.describe()
+    labels, notes = read_labels_entry(paths[0], rule, manifest, key)
+    rows = labels.events if isinstance(labels, Labels) else labels.table
+    return rows.height, _told(notes)
+
+
+def _told(notes: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name.replace('_', ' ')}: {value}" for name, value in notes.items())
 
 
 def _read(project: Project, study: Study, rule: SourceRule) -> list[_Row]:
@@ -223,26 +267,28 @@ def _read(project: Project, study: Study, rule: SourceRule) -> list[_Row]:
     engine = Engine()
     run = DatasetRun(dataset, [], engine)
     run.tracks.register()
+    state = run.ingested[rule.asset]
     place = resolve_path(rule.path, project.root)
     keys = [
         key
-        for key, sources in run.tracks.sources.items()
-        if any(s.path.is_relative_to(place) for s in sources)
+        for key, sources in state.sources.items()
+        if key in state.statuses and any(s.path.is_relative_to(place) for s in sources)
     ]
-    before = {key: run.tracks.statuses[key] for key in keys}
-    run.selection = Selection(keys=frozenset(keys))
+    before = {key: state.statuses[key] for key in keys}
+    run.selection = Selection(keys=frozenset(keys), ingested={rule.asset})
     with progress() as tell:
         report = draw(run, tell)
     failures = {key: why for step in report for key, why in step.failures.items()}
     rows = [
-        _row(run, key, before[key], failures.get(key, ""), project.root) for key in sorted(keys)
+        _row(state, key, before[key], failures.get(key, ""), project.root) for key in sorted(keys)
     ]
-    return rows + _refused(run.tracks.scan, project.root, place)
+    rows += [_Row(None, "not used", None, "", note) for note in state.notes]
+    return rows + _refused(state.scan, project.root, place)
 
 
-def _row(run: DatasetRun, key: str, before: EntryStatus, failure: str, root: Path) -> _Row:
-    file = _files(run.tracks.sources[key], root)
-    status = run.tracks.statuses[key]
+def _row(run: Ingested, key: str, before: EntryStatus, failure: str, root: Path) -> _Row:
+    file = _files(run.sources[key], root)
+    status = run.statuses[key]
     if status.state not in DONE or status.result is None:
         why = failure or (error_message(status.head.error) if status.head else "") or status.reason
         return _Row(key, "failed", None, file, why)
@@ -251,12 +297,14 @@ def _row(run: DatasetRun, key: str, before: EntryStatus, failure: str, root: Pat
 
 
 def _repairs(dataset: Dataset, status: EntryStatus) -> str:
-    """What was repaired when the tracks were read."""
+    """What was repaired when the files were read, or is to be told of them."""
     assert status.result is not None
     assert status.result.output_sha256 is not None
     path = dataset.objects.path(status.result.output_sha256, status.result.ext)
-    counts = read_notes(path).get("repairs")
-    return Repairs(**counts).describe() if counts else ""
+    notes = read_notes(path)
+    if "repairs" in notes:
+        return Repairs(**notes["repairs"]).describe()
+    return _told(notes.get("notes", {}))
 
 
 def _files(sources: list[FoundSource], root: Path) -> str:

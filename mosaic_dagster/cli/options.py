@@ -37,6 +37,28 @@ StepArgument = Annotated[
         metavar="STEP", help="Name of a step, or PIPELINE/STEP, or `tracks`.", show_default=False
     ),
 ]
+FormatOption = Annotated[
+    str, typer.Option("--format", help="Name of a reader; auto looks into each file.")
+]
+SourceGroupOption = Annotated[
+    str | None,
+    typer.Option("--group", help="Group of all; by default the folder below PATH."),
+]
+ReaderParamOption = Annotated[
+    list[str] | None,
+    typer.Option("--param", metavar="KEY=VALUE", help="A parameter of the reader; repeatable."),
+]
+LabelsOption = Annotated[
+    str | None,
+    typer.Option("--labels", metavar="KIND", help="The files hold labels of this kind."),
+]
+SequenceOption = Annotated[
+    str | None,
+    typer.Option("--sequence", metavar="REGEX", help="Its group names the recording."),
+]
+FpsOption = Annotated[
+    float | None, typer.Option("--fps", help="Frames per second, where the files do not tell.")
+]
 PipelineArgument = Annotated[
     str | None, typer.Argument(metavar="PIPELINE", help="Name of a pipeline; all by default.")
 ]

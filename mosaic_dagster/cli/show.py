@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import polars as pl
 import typer
 
-from mosaic_dagster.cli.choices import find_step
+from mosaic_dagster.cli.choices import find_step, units_of
 from mosaic_dagster.cli.options import (
     DatasetOption,
     EntryOption,
@@ -35,7 +35,6 @@ from mosaic_dagster.features import feature_columns
 from mosaic_dagster.pipeline import DatasetRun
 from mosaic_dagster.pipeline.staleness import MODEL
 from mosaic_dagster.pipeline.status import DONE, EntryStatus, result_of
-from mosaic_dagster.pipeline.steps import TRACKS
 from mosaic_dagster.pipeline.work import read_object
 from mosaic_dagster.store import StoredResult
 from mosaic_dagster.store.content.codecs import read_notes
@@ -99,8 +98,7 @@ def show(
 
 
 def _find(run: DatasetRun, pipeline: str, step: str, key: str) -> _Shown:
-    units = run.tracks.statuses if step == TRACKS else run.evaluations[pipeline].units(step)
-    status = units.get(key)
+    status = units_of(run, pipeline, step).get(key)
     if status is None:
         msg = f"The entry {key!r} is outside the scope of pipeline {pipeline!r}."
         raise EntryNotFoundError(msg, "`mosaic status --json` lists what there is.")

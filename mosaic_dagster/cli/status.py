@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 import typer
 
-from mosaic_dagster.cli.choices import find_entry, find_step
+from mosaic_dagster.cli.choices import find_entry, find_step, units_of
 from mosaic_dagster.cli.options import (
     DatasetOption,
     EntryOption,
@@ -24,7 +24,7 @@ from mosaic_dagster.pipeline.plan import STATUS_SCHEMA, status_of_run
 from mosaic_dagster.pipeline.report import MODEL_LABEL
 from mosaic_dagster.pipeline.staleness import MODEL
 from mosaic_dagster.pipeline.status import EntryStatus
-from mosaic_dagster.pipeline.steps import TRACKS
+from mosaic_dagster.pipeline.steps import NO_PIPELINE
 from mosaic_dagster.pipeline.why import Explanation, explain
 from mosaic_dagster.pipeline.work import error_message
 
@@ -68,6 +68,7 @@ def joined(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "sources": {
             "vanished": [path for part in parts for path in part["sources"]["vanished"]],
             "refused": {p: why for part in parts for p, why in part["sources"]["refused"].items()},
+            "notes": [note for part in parts for note in part["sources"]["notes"]],
         },
     }
 
@@ -79,14 +80,19 @@ def _told(project: Project, study: Study) -> dict[str, Any]:
         "dataset": name,
         "steps": [{"dataset": name} | row for row in status_of_run(run).iter_rows(named=True)],
         "entries": [{"dataset": name} | row for row in _unfinished(run)],
-        "sources": {"vanished": run.tracks.vanished, "refused": run.tracks.refused},
+        "sources": {
+            "vanished": [path for state in run.ingested.values() for path in state.vanished],
+            "refused": {p: why for s in run.ingested.values() for p, why in s.refused.items()},
+            "notes": [note for state in run.ingested.values() for note in state.notes],
+        },
     }
 
 
 def _unfinished(run: DatasetRun) -> Iterator[dict[str, Any]]:
     """Every entry, fit and callback that is not fresh."""
-    for key, status in run.tracks.statuses.items():
-        yield from _entry_row("", TRACKS, key, status)
+    for asset, state in run.ingested.items():
+        for key, status in state.statuses.items():
+            yield from _entry_row(NO_PIPELINE, asset, key, status)
     for name, evaluation in run.evaluations.items():
         for step, bound in evaluation.bound.steps.items():
             whole = MODEL_LABEL if bound.is_fitted else ""
@@ -135,6 +141,7 @@ def _remarks(told: dict[str, Any]) -> list[str]:
         *_section("Failed:", [f"{row['step']} {row['entry']}: {row['error']}" for row in failed]),
         *_section("Source files that are gone (what was made of them stays):", sources["vanished"]),
         *_section("Files that cannot be used:", list(sources["refused"].values())),
+        *_section("Files that are not used:", sources["notes"]),
     ]
 
 
@@ -179,7 +186,8 @@ def unit_of(run: DatasetRun, pipeline: str, step: str, entry: str | None) -> str
     EntryNotFoundError
         There is no such entry.
     """
-    bound = None if step == TRACKS else run.evaluations[pipeline].bound.steps[step]
+    units_of(run, pipeline, step)
+    bound = run.evaluations[pipeline].bound.steps[step] if pipeline else None
     if entry is not None:
         if bound is not None and not bound.has_entries:
             msg = f"{step!r} is about all entries together; leave out --entry."

@@ -6,7 +6,9 @@ from mosaic_dagster.features.params import DatasetFacts, FromDataset, NotIdentit
 from mosaic_dagster.features.protocol import Feature
 from mosaic_dagster.features.references import (
     ArtifactSpec,
+    GroundTruthLabelsSource,
     JoblibLoadSpec,
+    LabelsSource,
     NpzLoadSpec,
     ParquetLoadSpec,
     Result,
@@ -22,9 +24,11 @@ __all__ = [
     "Feature",
     "FeatureTable",
     "FromDataset",
+    "GroundTruthLabelsSource",
     "InputStream",
     "Inputs",
     "JoblibLoadSpec",
+    "LabelsSource",
     "NotIdentity",
     "NpzLoadSpec",
     "Params",

@@ -10,7 +10,7 @@ from typing import Any, Self, cast
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from mosaic_dagster.errors import ParamsError
-from mosaic_dagster.features.references import Result, StepRef
+from mosaic_dagster.features.references import LabelsSource, Result, StepRef
 
 
 @dataclass(frozen=True)
@@ -25,11 +25,14 @@ class DatasetFacts:
         Unit of the coordinates (``"px"``, ``"mm"``, …), or None.
     keypoints
         Names of the keypoints in the order of ``poseX0``, ``poseX1``, …
+    cm_per_pixel
+        Length of a pixel in centimetres, or None.
     """
 
     fps: float | None = None
     unit: str | None = None
     keypoints: tuple[str, ...] = ()
+    cm_per_pixel: float | None = None
 
 
 @dataclass(frozen=True)
@@ -95,6 +98,11 @@ class Params(BaseModel):
                 msg = f"The parameter {name!r} holds a reference inside another value."
                 raise ParamsError(msg, "Give each reference a parameter of its own.")
         return found
+
+    def label_kinds(self) -> dict[str, str]:
+        """Kind of the labels that each field refers to, by field name."""
+        given = {name: getattr(self, name) for name in type(self).model_fields}
+        return {name: v.kind for name, v in given.items() if isinstance(v, LabelsSource)}
 
     def resolve(self, facts: DatasetFacts) -> Self:
         """Fill fields that come from the dataset; features that need more override this."""

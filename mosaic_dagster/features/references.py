@@ -44,6 +44,24 @@ class StepRef(_Frozen):
         super().__init__(step=step, artifact=artifact, column=column)  # type: ignore[call-arg]
 
 
+class LabelsSource(_Frozen):
+    """Labels of one kind, entry by entry; entries without labels are unlabelled.
+
+    Parameters
+    ----------
+    kind
+        Kind of the labels, as they were ingested or added.
+    """
+
+    kind: str = Field(pattern="^[a-z][a-z0-9]*(_[a-z0-9]+)*$")
+
+
+class GroundTruthLabelsSource(LabelsSource):
+    """What people labelled: the kind ``behavior`` unless another is named."""
+
+    kind: str = Field(default="behavior", pattern="^[a-z][a-z0-9]*(_[a-z0-9]+)*$")
+
+
 class Result(_Frozen):
     """The tables of one run of a feature; ``run_id`` None means its latest finished run."""
 

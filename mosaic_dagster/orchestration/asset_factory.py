@@ -3,6 +3,7 @@
 Their keys::
 
     [dataset, "tracks"]                      partitioned by entry
+    [dataset, "labels", kind]                partitioned by entry, of those that have labels
     [dataset, pipeline, step]                partitioned by entry, or a callback over all of them
     [dataset, pipeline, step, "model"]       the fitted state, without partitions
     [dataset, pipeline, step]                of a training step: what its models predicted
@@ -19,6 +20,7 @@ import dagster as dg
 
 from mosaic_dagster.orchestration.asset_keys import (
     group_name,
+    ingested_key,
     model_key,
     report_key,
     step_key,
@@ -39,7 +41,7 @@ from mosaic_dagster.orchestration.tags import ENGINE_TAG
 from mosaic_dagster.pipeline import CallbackStep, FeatureStep, Pipeline, Study, TrainingStep
 from mosaic_dagster.pipeline.reasons import declared_version
 from mosaic_dagster.pipeline.selection import StepStream
-from mosaic_dagster.pipeline.steps import TRACKS, Step
+from mosaic_dagster.pipeline.steps import TRACKS, Step, is_ingested, labels_step
 
 # Dagster's own annotation calls it a type, and its decorator wants an instance.
 _NOTHING = cast("dg.DagsterType", dg.Nothing)
@@ -69,7 +71,7 @@ class AssetFactory:
 
     def assets(self) -> list[dg.AssetsDefinition]:
         """All assets of the study."""
-        made = [self.tracks()]
+        made = [self.tracks(), *map(self.labels, self.study.label_kinds())]
         for pipeline in self.study.pipelines:
             for step in pipeline.graph().steps.values():
                 made += self.step(pipeline, step)
@@ -80,8 +82,21 @@ class AssetFactory:
         """The asset of the tracks."""
         return self._asset(
             tracks_key(self.dataset),
-            lambda session: session.run.tracks_stream(),
+            lambda session: session.run.ingested_stream(TRACKS),
             description="Tracks of each recording, read from its source files.",
+            group=group_name(self.dataset),
+            partitioned=True,
+            kinds={"polars", "parquet"},
+            code_version="1",
+        )
+
+    def labels(self, kind: str) -> dg.AssetsDefinition:
+        """The asset of the labels of a kind."""
+        name = labels_step(kind)
+        return self._asset(
+            ingested_key(self.dataset, name),
+            lambda session: session.run.ingested_stream(name),
+            description=f"Labels of kind {kind!r} of each recording that has any.",
             group=group_name(self.dataset),
             partitioned=True,
             kinds={"polars", "parquet"},
@@ -132,12 +147,14 @@ class AssetFactory:
 
     def _entries(self, pipeline: Pipeline, step: FeatureStep) -> dg.AssetsDefinition:
         deps = [self._same_entry(pipeline, name) for name in dict.fromkeys(step.input_names)]
+        labels = dict.fromkeys(step.labels().values())
+        deps += [self._same_entry(pipeline, name) for name in labels]
         for reference in step.references().values():
             if reference.artifact is None:
                 deps.append(self._same_entry(pipeline, reference.step))
             elif step.feature_cls.fits == "never":
                 deps.append(dg.AssetDep(model_key(self.dataset, pipeline.name, reference.step)))
-        if step.feature_cls.fits != "never" and not step.feature_cls.passthrough:
+        if step.feature_cls.fits != "never" and not step.passes_through:
             deps.append(dg.AssetDep(model_key(self.dataset, pipeline.name, step.name)))
         return self._asset(
             step_key(self.dataset, pipeline.name, step.name),
@@ -161,7 +178,7 @@ class AssetFactory:
         if step.feature_cls.fits == "stream":
             deps += [
                 dg.AssetDep(self._table_key(pipeline, name), partition_mapping=_all())
-                for name in dict.fromkeys(step.input_names)
+                for name in dict.fromkeys([*step.reads_tables_of(), *step.labels().values()])
             ]
         return self._asset(
             model_key(self.dataset, pipeline.name, step.name),
@@ -291,8 +308,8 @@ class AssetFactory:
         return {f"{self.dataset}_workspace", "engine"}
 
     def _table_key(self, pipeline: Pipeline, step: str) -> dg.AssetKey:
-        if step == TRACKS:
-            return tracks_key(self.dataset)
+        if is_ingested(step):
+            return ingested_key(self.dataset, step)
         if isinstance(pipeline.graph().steps.get(step), TrainingStep):
             return model_key(self.dataset, pipeline.name, step)
         return step_key(self.dataset, pipeline.name, step)
@@ -319,6 +336,8 @@ class AssetFactory:
                 table = self._table_key(pipeline, reference.step)
                 roles[f"param:{name}"] = model
                 roles[f"lookup:{name}"] = table
+            for name, labels in step.labels().items():
+                roles[f"labels:{name}"] = ingested_key(self.dataset, labels)
         return {role: key.to_user_string() for role, key in roles.items()}
 
 

@@ -4,12 +4,24 @@ from __future__ import annotations
 
 import dagster as dg
 
-from mosaic_dagster.pipeline.steps import TRACKS
+from mosaic_dagster.pipeline.steps import NO_PIPELINE, TRACKS, is_ingested
 
 
 def tracks_key(dataset: str) -> dg.AssetKey:
     """The tracks of a dataset."""
-    return dg.AssetKey([dataset, TRACKS])
+    return ingested_key(dataset, TRACKS)
+
+
+def ingested_key(dataset: str, name: str) -> dg.AssetKey:
+    """What is read from files: ``tracks``, or ``labels/<kind>``."""
+    return dg.AssetKey([dataset, *name.split("/")])
+
+
+def step_of(asset: dg.AssetKey) -> tuple[str, str]:
+    """Pipeline and step that an asset shows; the pipeline of tracks and labels is empty."""
+    parts = asset.path
+    name = "/".join(parts[1:])
+    return (NO_PIPELINE, name) if is_ingested(name) else (parts[1], parts[2])
 
 
 def step_key(dataset: str, pipeline: str, step: str) -> dg.AssetKey:

@@ -26,6 +26,7 @@ import polars as pl
 
 from mosaic_dagster.dataset import Dataset
 from mosaic_dagster.errors import EntryNotFoundError
+from mosaic_dagster.orchestration.asset_keys import step_of
 from mosaic_dagster.orchestration.event_types import EntryEvent, EventWriter, is_deferred
 from mosaic_dagster.orchestration.model_previews import models_preview, scores_preview
 from mosaic_dagster.orchestration.previews import state_preview, table_preview
@@ -37,7 +38,6 @@ from mosaic_dagster.pipeline.compute import Chunk
 from mosaic_dagster.pipeline.identity import STATE_EXT, member_ext
 from mosaic_dagster.pipeline.selection import StepStream
 from mosaic_dagster.pipeline.staleness import MODEL, Evaluation
-from mosaic_dagster.pipeline.steps import TRACKS
 from mosaic_dagster.pipeline.trained_results import trained_of
 from mosaic_dagster.store import Head, Outcome
 from mosaic_dagster.store.content.codecs import read_table
@@ -302,8 +302,7 @@ def _summary(stream: StepStream) -> dict[str, Any]:
 
 
 def _heads_of(dataset: Dataset, asset: dg.AssetKey) -> dict[str, Head]:
-    parts = asset.path
-    pipeline, step = ("", TRACKS) if parts[1] == TRACKS else (parts[1], parts[2])
+    pipeline, step = step_of(asset)
     return {head.key: head for head in dataset.registry.heads(pipeline) if head.step == step}
 
 

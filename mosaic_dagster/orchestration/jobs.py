@@ -10,11 +10,11 @@ import dagster as dg
 from pydantic import Field
 
 from mosaic_dagster.orchestration.asset_keys import (
+    ingested_key,
     job_name,
     model_key,
     report_key,
     step_key,
-    tracks_key,
 )
 from mosaic_dagster.orchestration.refresh import JobRunner, RefreshResult, refresh_dataset
 from mosaic_dagster.orchestration.requests import RefreshRequest, split_request
@@ -43,14 +43,15 @@ def asset_jobs(studies: Sequence[Study]) -> list[Any]:
     jobs = []
     for study in studies:
         name = study.dataset.name
-        keys = [tracks_key(name)]
+        read = [ingested_key(name, made) for made in study.ingested()]
+        keys = list(read)
         for pipeline in study.pipelines:
             own = pipeline_keys(study, pipeline)
             keys += own
             jobs.append(
                 _asset_job(
                     job_name(name, pipeline.name),
-                    [tracks_key(name), *own],
+                    [*read, *own],
                     f"Pipeline {pipeline.name!r} on dataset {name!r}.",
                 )
             )

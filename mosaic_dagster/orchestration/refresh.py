@@ -92,7 +92,8 @@ def refresh_dataset(
     forget_entries(instance, study.dataset.name, run.tracks.keys)
     work = needed_work(run, study, dataset.registry.announced(instance_id(instance)))
     result = RefreshResult(
-        dataset, new, work.counts, problems=lasting_problems(run), vanished=run.tracks.vanished,
+        dataset, new, work.counts, problems=lasting_problems(run),
+        vanished=[path for state in run.ingested.values() for path in state.vanished],
         recordings=len(run.tracks.keys),
     )  # fmt: skip
     if work.assets:
@@ -105,11 +106,13 @@ def refresh_dataset(
 
 
 def lasting_problems(run: DatasetRun) -> dict[str, str]:
-    """Files that cannot be used, and entries whose tracks can never be made."""
-    problems = dict(run.tracks.refused)
-    for key, status in run.tracks.statuses.items():
-        if status.state == "blocked":
-            problems[key] = status.reason
+    """Files that cannot be used, and entries whose tracks or labels can never be made."""
+    problems: dict[str, str] = {}
+    for state in run.ingested.values():
+        problems |= state.refused
+        for key, status in state.statuses.items():
+            if status.state == "blocked":
+                problems[key if state is run.tracks else f"{state.asset} {key}"] = status.reason
     return problems
 
 

@@ -14,7 +14,6 @@ from mosaic_dagster.orchestration.run_session import RunSession
 from mosaic_dagster.pipeline import Pipeline, RunReport, StepResult
 from mosaic_dagster.pipeline.callbacks import export_folder
 from mosaic_dagster.pipeline.status import STOPPED
-from mosaic_dagster.pipeline.steps import TRACKS
 
 _MOST_FAILURES = 100
 
@@ -68,10 +67,13 @@ def refuse_unfinished(session: RunSession, pipeline: Pipeline) -> None:
         return
     evaluation = run.evaluations[pipeline.name]
     units = {step: evaluation.units(step) for step in evaluation.bound.steps}
-    tracks = {key: evaluation.tracks[key] for key in evaluation.bound.entries}
+    ingested = {
+        name: {k: s for k, s in evaluation.entries(name).items() if k in evaluation.bound.entries}
+        for name in run.ingested
+    }
     stopped = [
         f"{step} {key or '(fit)'}"
-        for step, statuses in ({TRACKS: tracks} | units).items()
+        for step, statuses in (ingested | units).items()
         for key, status in statuses.items()
         if status.state in STOPPED
     ]

@@ -18,10 +18,10 @@ import dagster as dg
 from mosaic_dagster.dataset import Dataset
 from mosaic_dagster.errors import ScopeError
 from mosaic_dagster.orchestration.asset_keys import (
+    ingested_key,
     model_key,
     report_key,
     step_key,
-    tracks_key,
 )
 from mosaic_dagster.orchestration.partitions import keys_of_run
 from mosaic_dagster.orchestration.requests import forced_steps
@@ -137,7 +137,9 @@ def _open(
     selection = Selection(
         steps=steps_in(study, selected),
         keys=None if keys is None else frozenset(keys),
-        tracks=tracks_key(study.dataset.name) in selected,
+        ingested=[
+            name for name in study.ingested() if ingested_key(study.dataset.name, name) in selected
+        ],
         forced=forced_steps(study.pipelines, tags.get(FORCE_TAG)),
     )
     facts = {"dagster_run_id": context.run.run_id, "dagster_job": context.run.job_name}

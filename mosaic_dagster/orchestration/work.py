@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 
 import dagster as dg
 
-from mosaic_dagster.orchestration.asset_keys import model_key, report_key, step_key, tracks_key
+from mosaic_dagster.orchestration.asset_keys import ingested_key, model_key, report_key, step_key
 from mosaic_dagster.pipeline import DatasetRun, Study
 from mosaic_dagster.pipeline.binding import BoundStep
 from mosaic_dagster.pipeline.staleness import MODEL, Evaluation
 from mosaic_dagster.pipeline.status import DONE, EntryStatus
+from mosaic_dagster.pipeline.steps import TRACKS
 from mosaic_dagster.pipeline.trained_results import predictions_digest
 
 Announced = Mapping[tuple[str, str], str]
@@ -46,9 +47,11 @@ def needed_work(run: DatasetRun, study: Study, announced: Announced) -> Work:
     """Assets and entries that are out of date, or that the instance has not been told of."""
     work = Work()
     name = study.dataset.name
-    asset = tracks_key(name)
-    tracks = {key: run.tracks.statuses[key] for key in run.track_keys()}
-    work.add(asset, "tracks", _needy(asset, tracks, announced))
+    for made in study.ingested():
+        asset = ingested_key(name, made)
+        state = run.ingested[made]
+        statuses = {key: state.statuses[key] for key in run.ingested_keys(made)}
+        work.add(asset, made, _needy(asset, statuses, announced))
     for pipeline in run.evaluations:
         if _add_pipeline(work, run, pipeline, name, announced):
             work.assets.add(report_key(name, pipeline))
@@ -58,7 +61,7 @@ def needed_work(run: DatasetRun, study: Study, announced: Announced) -> Work:
     if not run.tracks.keys:
         return Work()  # a run over partitions needs one
     if work.assets and not work.keys:
-        work.keys.update(run.track_keys()[:1])
+        work.keys.update(run.ingested_keys(TRACKS)[:1])
     return work
 
 

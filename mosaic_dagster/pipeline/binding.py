@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import cached_property
 from typing import Any
 
 from mosaic_dagster.dataset import Dataset, Scope
+from mosaic_dagster.dataset.identity import source_run_id
 from mosaic_dagster.errors import PipelineDefinitionError
 from mosaic_dagster.features import DatasetFacts, Feature, Inputs, Params, Result, StepRef
 from mosaic_dagster.keys import EntryKey
@@ -22,9 +23,8 @@ from mosaic_dagster.pipeline.steps import (
     FeatureStep,
     RunOptions,
     TrainingStep,
+    is_ingested,
 )
-
-TRACKS_RUN_ID = "tracks"
 
 _FRAME_TOLERANCE = 1e-6
 """Seconds times fps may miss a whole frame by rounding; 0.1 s at 30 fps is frame 3."""
@@ -42,6 +42,8 @@ class BoundStep:
         Names of the steps whose tables it reads.
     references
         Parameters that refer to other steps.
+    labels
+        Step name of the labels that each parameter refers to.
     params
         Resolved parameters; None for a callback.
     frames
@@ -62,6 +64,7 @@ class BoundStep:
     run_id: str
     declaration: str
     fit_declaration: str
+    labels: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def is_callback(self) -> bool:
@@ -107,7 +110,7 @@ class BoundStep:
     def passes_through(self) -> bool:
         """Whether its tables are its one input's own objects, whatever its state is."""
         whole = len(self.inputs) == 1 and self.frames.limits == (None, None)
-        return whole and isinstance(self.step, FeatureStep) and self.step.feature_cls.passthrough
+        return whole and isinstance(self.step, FeatureStep) and self.step.passes_through
 
     @property
     def feature_name(self) -> str:
@@ -180,7 +183,9 @@ class BoundPipeline:
         self.scope = scope
         self.entries = scope_keys(scope, entries)
         manifest = dataset.manifest
-        self.facts = DatasetFacts(manifest.fps, manifest.unit, tuple(manifest.keypoints or ()))
+        self.facts = DatasetFacts(
+            manifest.fps, manifest.unit, tuple(manifest.keypoints or ()), manifest.cm_per_pixel
+        )
         self._default_options = dict(default_options)
         if scope is not None and scope.frames is not None:
             start, end = scope.frames
@@ -217,7 +222,7 @@ class BoundPipeline:
         bound = BoundStep(
             step.name, step, step.input_names, step.references(), params, options, frames,
             run_id(cls.version, declaration_digest(*asked, named, frames.overlap), upstream, scope),
-            declaration, fit_declaration,
+            declaration, fit_declaration, step.labels(),
         )  # fmt: skip
         cls(bound.checked_inputs, params)  # refuses inputs that the feature does not take
         return bound
@@ -257,7 +262,7 @@ class BoundPipeline:
         return FrameWindow(start, end, options.overlap_frames)
 
     def _run_id(self, name: str) -> str:
-        return TRACKS_RUN_ID if name == TRACKS else self.steps[name].run_id
+        return source_run_id(name) if is_ingested(name) else self.steps[name].run_id
 
 
 def scope_keys(scope: Scope | None, entries: Sequence[str]) -> tuple[str, ...]:

@@ -35,7 +35,7 @@ def run_callback(
     assert isinstance(step.step, CallbackStep)
     try:
         results = {n: StepResult.of(evaluation, n, outcome.key or None) for n in step.inputs}
-        output = step.step.fn(dataset, results)
+        output = step.step.fn(dataset, results, **step.step.params)
         files = _files_of(step, output)
         members = {
             name: dataset.objects.put(data, member_ext(name)).digest for name, data in files.items()

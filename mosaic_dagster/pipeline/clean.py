@@ -83,13 +83,14 @@ def vanished_entries(run: DatasetRun) -> frozenset[str]:
 def _forget(run: DatasetRun, gone: Set[str]) -> None:
     registry = run.dataset.registry
     registry.drop_heads_of_entries(gone)
-    registry.drop_sources([(r.path, r.key) for r in run.tracks.scan.vanished if r.key in gone])
+    registry.drop_sources([(r.path, r.key) for r in registry.sources() if r.key in gone])
     registry.drop_entries(gone)
 
 
 def _wanted_keys(run: DatasetRun, gone_entries: Set[str]) -> set[str]:
     """Keys that a declared step would have now, where they are known."""
-    statuses = [s for key, s in run.tracks.statuses.items() if key not in gone_entries]
+    ingested = (item for state in run.ingested.values() for item in state.statuses.items())
+    statuses = [status for key, status in ingested if key not in gone_entries]
     for evaluation in run.evaluations.values():
         for step in evaluation.bound.steps:
             units = evaluation.units(step).items()

@@ -12,12 +12,14 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Literal
 
+from mosaic_dagster.hashing import canonical_json
 from mosaic_dagster.pipeline.binding import BoundStep
 from mosaic_dagster.pipeline.engine import Engine
 from mosaic_dagster.pipeline.overlap import AFTER, BEFORE
+from mosaic_dagster.pipeline.reasons import declared_params
 from mosaic_dagster.pipeline.status import EntryStatus
 from mosaic_dagster.pipeline.work import FeatureJob, Record, Table, Task, run_tasks
-from mosaic_dagster.store import Outcome
+from mosaic_dagster.store import Outcome, RunRow
 
 CHUNK_ENTRIES = 2000
 CHUNK_SECONDS = 2.0
@@ -104,6 +106,18 @@ def to_make(step: BoundStep, pipeline: str, key: str, status: EntryStatus) -> Ou
     )
 
 
+def run_start(step: BoundStep) -> RunRow:
+    """The registry's row for an attempt at a step."""
+    return RunRow(
+        run_id=step.run_id,
+        feature=step.feature_name,
+        version=step.version,
+        params_hash=step.declaration,
+        params_json=declared_params(step),
+        inputs_json=canonical_json(step.upstream()),
+    )
+
+
 def task_of(outcome: Outcome, status: EntryStatus) -> Task:
     """What a worker needs to compute an entry."""
     tables: dict[str, list[Table]] = {"input": [], BEFORE: [], AFTER: []}
@@ -112,7 +126,7 @@ def task_of(outcome: Outcome, status: EntryStatus) -> Task:
         kind, _, rest = item.role.partition(":")
         if kind in tables:
             tables[kind].append((item.sha256, "parquet"))
-        elif kind == "lookup":
+        elif kind in ("lookup", "labels"):
             lookups.append((rest, (item.sha256, "parquet")))
     return Task(
         outcome,

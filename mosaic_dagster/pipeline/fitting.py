@@ -126,6 +126,11 @@ def fit_tables(
         for parameter, reference in step.references.items()
         if reference.artifact is None
     }
+    for parameter in step.labels:
+        roles = {key: f"labels:{parameter}/{key}" for key in used}
+        lookups[parameter] = {
+            key: (digests[role], "parquet") for key, role in roles.items() if role in digests
+        }
     return inputs, lookups
 
 

@@ -9,7 +9,15 @@ from graphlib import TopologicalSorter
 from heapq import heappop, heappush
 
 from mosaic_dagster.errors import CycleError, PipelineDefinitionError, UnknownStepError
-from mosaic_dagster.pipeline.steps import TRACKS, CallbackStep, FeatureStep, Step
+from mosaic_dagster.pipeline.steps import (
+    TRACKS,
+    CallbackStep,
+    FeatureStep,
+    Step,
+    has_model,
+    is_ingested,
+    labels_step,
+)
 
 
 class StepGraph:
@@ -47,8 +55,15 @@ class StepGraph:
         self.order = self._sorted()
         self._check_references()
 
+    @property
+    def label_kinds(self) -> set[str]:
+        """Kinds of labels that any step reads."""
+        names = {name for ups in self.upstream.values() for name in ups}
+        labels = {name for name in names if name != TRACKS and is_ingested(name)}
+        return {name.removeprefix(labels_step("")) for name in labels}
+
     def above(self, names: Iterable[str]) -> set[str]:
-        """The steps given and everything they need, tracks left out."""
+        """The steps given and everything they need, tracks and labels left out."""
         return self._closure(names, self.upstream)
 
     def below(self, names: Iterable[str]) -> set[str]:
@@ -76,17 +91,17 @@ class StepGraph:
         waiting = list(names)
         while waiting:
             name = waiting.pop()
-            if name not in found and name != TRACKS:
+            if name not in found and not is_ingested(name):
                 found.add(name)
-            elif name != TRACKS:
+            elif not is_ingested(name):
                 continue
-            waiting.extend(n for n in edges.get(name, ()) if n not in found and n != TRACKS)
+            waiting.extend(n for n in edges.get(name, ()) if n not in found and not is_ingested(n))
         return found
 
     def _check_names(self) -> None:
         for name, ups in self.upstream.items():
             for up in ups:
-                if up != TRACKS and up not in self.steps:
+                if not is_ingested(up) and up not in self.steps:
                     msg = f"Step {name!r} of pipeline {self.pipeline!r} needs {up!r}"
                     raise self._unknown(f"{msg}, which is not a step.", up)
 
@@ -98,7 +113,7 @@ class StepGraph:
 
     def _sorted(self) -> tuple[str, ...]:
         sorter = TopologicalSorter(
-            {n: [u for u in us if u != TRACKS] for n, us in self.upstream.items()}
+            {n: [u for u in us if not is_ingested(u)] for n, us in self.upstream.items()}
         )
         try:
             sorter.prepare()
@@ -120,6 +135,11 @@ class StepGraph:
         for name, step in self.steps.items():
             if isinstance(step, FeatureStep):
                 for up in step.reads_tables_of():
+                    if up != TRACKS and is_ingested(up):
+                        msg = f"Step {name!r} reads {up!r} as a table."
+                        raise PipelineDefinitionError(
+                            msg, "Name labels in a parameter of the feature: LabelsSource(kind)."
+                        )
                     if isinstance(self.steps.get(up), CallbackStep):
                         msg = f"Step {name!r} reads {up!r}, which is a callback and has no tables."
                         raise PipelineDefinitionError(msg, "Read a feature step instead.")
@@ -130,10 +150,9 @@ class StepGraph:
         self, step: FeatureStep, parameter: str, target: str, artifact: str | None
     ) -> None:
         made_by = self.steps.get(target)
-        fitted = isinstance(made_by, FeatureStep) and made_by.feature_cls.fits != "never"
-        if artifact is not None and not fitted:
+        if artifact is not None and (made_by is None or not has_model(made_by)):
             msg = (
                 f"{parameter} of step {step.name!r} asks for {artifact!r} of {target!r}, "
                 "which is not fitted and keeps no files."
             )
-            raise PipelineDefinitionError(msg, "Refer to a fitted step.")
+            raise PipelineDefinitionError(msg, "Refer to a fitted step, or one that trains.")

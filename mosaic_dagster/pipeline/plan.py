@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from mosaic_dagster.dataset import Dataset
+from mosaic_dagster.pipeline.ingested import Ingested
 from mosaic_dagster.pipeline.run import DatasetRun
 from mosaic_dagster.pipeline.selection import Selection
 from mosaic_dagster.pipeline.staleness import Evaluation
 from mosaic_dagster.pipeline.status import DONE, MODEL, EntryStatus, step_state
-from mosaic_dagster.pipeline.steps import TRACKS
+from mosaic_dagster.pipeline.steps import NO_PIPELINE
 
 if TYPE_CHECKING:
     from mosaic_dagster.pipeline.pipeline import Pipeline
@@ -36,14 +37,14 @@ PLAN_SCHEMA: dict[str, Any] = {
 
 
 def status_table(dataset: Dataset, pipeline: Pipeline) -> pl.DataFrame:
-    """One row per step of a pipeline, the tracks first."""
+    """One row per step of a pipeline, tracks and labels first."""
     looking = Selection(overwrite=False)
     return status_of_run(DatasetRun(dataset, [pipeline], selection=looking))
 
 
 def status_of_run(run: DatasetRun) -> pl.DataFrame:
     """One row per step of every pipeline of a run, the tracks first."""
-    rows = [_tracks_row(run)]
+    rows = [_ingested_row(state) for state in run.ingested.values()]
     for name, evaluation in run.evaluations.items():
         rows += [_status_row(evaluation, name, step) for step in evaluation.bound.steps]
     return pl.DataFrame(rows, schema=STATUS_SCHEMA)
@@ -56,7 +57,10 @@ def plan_table(dataset: Dataset, pipeline: Pipeline) -> pl.DataFrame:
 
 def plan_of_run(run: DatasetRun) -> pl.DataFrame:
     """What a run would compute, per step, the tracks first."""
-    rows = [_plan_row("", TRACKS, run.track_keys(), run.tracks.statuses, None)]
+    rows = [
+        _plan_row(NO_PIPELINE, asset, run.ingested_keys(asset), state.statuses, None)
+        for asset, state in run.ingested.items()
+    ]
     for name, evaluation in run.evaluations.items():
         for step in run.steps_of(evaluation.bound):
             bound = evaluation.bound.steps[step]
@@ -72,16 +76,16 @@ def reasons_text(statuses: Iterable[EntryStatus]) -> str:
     return ", ".join(f"{reason} ({count})" for reason, count in counted.most_common())
 
 
-def _tracks_row(run: DatasetRun) -> dict[str, Any]:
-    statuses = list(run.tracks.statuses.values())
+def _ingested_row(ingested: Ingested) -> dict[str, Any]:
+    statuses = list(ingested.statuses.values())
     row = _counts(statuses) | _latest(statuses)
     reason = reasons_text(statuses)
-    if run.tracks.vanished:
-        gone = f"source vanished ({len(run.tracks.vanished)})"
+    if ingested.vanished:
+        gone = f"source vanished ({len(ingested.vanished)})"
         reason = f"{reason}, {gone}" if reason else gone
     return row | {
-        "pipeline": "", "step": TRACKS, "kind": "tracks", "feature": TRACKS,
-        "run_id": run.tracks.run_id, "model": "", "reason": reason,
+        "pipeline": NO_PIPELINE, "step": ingested.asset, "kind": ingested.asset.partition("/")[0],
+        "feature": ingested.run_id, "run_id": ingested.run_id, "model": "", "reason": reason,
         "state": step_state(s.state for s in statuses),
     }  # fmt: skip
 

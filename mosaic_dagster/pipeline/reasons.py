@@ -95,6 +95,8 @@ def _input_change(
     differ = set(before) ^ set(after)
     if differ and before and all(role.startswith(_SIDES) for role in differ):
         return "neighbours"
+    if differ and all(role.startswith("labels:") for role in differ):
+        return f"input: {step.labels.get(_parameter(min(differ)), 'labels')}"
     if set(before) - set(after) or (differ and before):
         return "scope"
     if not changed:
@@ -103,12 +105,18 @@ def _input_change(
     if role == "state":
         return "model"
     kind, _, rest = role.partition(":")
+    if kind == "labels":
+        return f"input: {step.labels.get(_parameter(role), 'labels')}"
     if kind in ("param", "lookup"):
-        parameter = rest.partition("/")[0]
-        reference = step.references.get(parameter)
+        reference = step.references.get(_parameter(role))
         return "params" if reference is None else f"input: {reference.step}"
     name = step.inputs[int(rest.partition("/")[0])]
     return f"input: {name} of {neighbours[kind]}" if kind in neighbours else f"input: {name}"
+
+
+def _parameter(role: str) -> str:
+    """The parameter in a role such as ``lookup:scale`` or ``labels:labels/dish1/a``."""
+    return role.partition(":")[2].partition("/")[0]
 
 
 def waiting_for(

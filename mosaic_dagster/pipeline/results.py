@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 import polars as pl
 from pydantic import PrivateAttr
 
+from mosaic_dagster.dataset.identity import source_run_id
+from mosaic_dagster.dataset.labels.files import AnyLabels, read_labels_file
 from mosaic_dagster.errors import EntryNotFoundError
 from mosaic_dagster.features import Result
 from mosaic_dagster.keys import EntryKey
 from mosaic_dagster.pipeline.identity import STATE_EXT, member_ext
 from mosaic_dagster.pipeline.status import DONE, MODEL, EntryStatus
-from mosaic_dagster.pipeline.steps import TRACKS
 from mosaic_dagster.store.content.codecs import read_table
 
 if TYPE_CHECKING:
@@ -44,8 +45,8 @@ class StepResult(Result):
             counts[status.state] = counts.get(status.state, 0) + 1
         bound = evaluation.bound.steps.get(step)
         result = cls(
-            feature=TRACKS if bound is None else bound.feature_name,
-            run_id=TRACKS if bound is None else bound.run_id,
+            feature=source_run_id(step) if bound is None else bound.feature_name,
+            run_id=source_run_id(step) if bound is None else bound.run_id,
             counts=counts,
         )
         result._evaluation = evaluation
@@ -78,6 +79,26 @@ class StepResult(Result):
         digest = status.result.output_sha256
         assert digest is not None
         return read_table(self._evaluation.snapshot.dataset.objects.path(digest, status.result.ext))
+
+    def labels(self, key: EntryKey | str) -> AnyLabels | None:
+        """Labels of one entry, of a result ``labels/<kind>``; None when it has none.
+
+        Raises
+        ------
+        EntryNotFoundError
+            Its labels are there and were not read yet, or cannot be.
+        """
+        entries = _entries(self._evaluation, self._step, self._only)
+        status = entries.get(str(key))
+        if status is None:
+            return None
+        if status.state not in DONE or status.result is None:
+            msg = f"The labels of {str(key)!r} are {status.state}: {status.reason}."
+            raise EntryNotFoundError(msg, "Run the pipeline first.")
+        digest = status.result.output_sha256
+        assert digest is not None
+        objects = self._evaluation.snapshot.dataset.objects
+        return read_labels_file(objects.path(digest, status.result.ext))
 
     def tables(self) -> Iterator[tuple[EntryKey, pl.DataFrame]]:
         """Every entry with its table, read one at a time."""

@@ -10,12 +10,12 @@ just made without asking the database again.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from mosaic_dagster.dataset import Dataset
-from mosaic_dagster.hashing import canonical_json
+from mosaic_dagster.dataset.identity import source_run_id
 from mosaic_dagster.pipeline.binding import BoundPipeline, BoundStep
 from mosaic_dagster.pipeline.callbacks import restore_exports, run_callback
 from mosaic_dagster.pipeline.compute import (
@@ -23,25 +23,27 @@ from mosaic_dagster.pipeline.compute import (
     adopt,
     compute_entries,
     in_chunks,
+    run_start,
     task_of,
     to_make,
 )
 from mosaic_dagster.pipeline.engine import Engine
 from mosaic_dagster.pipeline.fitting import excluded_note, fit_state, fit_tables
 from mosaic_dagster.pipeline.identity import member_ext
-from mosaic_dagster.pipeline.reasons import declared_params
+from mosaic_dagster.pipeline.ingested import Ingested
+from mosaic_dagster.pipeline.labels import LabelsState, label_kinds
 from mosaic_dagster.pipeline.report import MODEL_LABEL, RunReport, StepReport
 from mosaic_dagster.pipeline.selection import Selection, StepStream
 from mosaic_dagster.pipeline.snapshot import Snapshot
+from mosaic_dagster.pipeline.source_reading import compute_ingested
 from mosaic_dagster.pipeline.staleness import Evaluation
 from mosaic_dagster.pipeline.status import DONE, MODEL, EntryStatus, made_state
-from mosaic_dagster.pipeline.steps import TRACKS
+from mosaic_dagster.pipeline.steps import NO_PIPELINE, TRACKS, labels_step
 from mosaic_dagster.pipeline.store_run import StoreRun
-from mosaic_dagster.pipeline.track_reading import compute_tracks
 from mosaic_dagster.pipeline.tracks import TracksState
 from mosaic_dagster.pipeline.trained_results import predicted
 from mosaic_dagster.pipeline.work import FeatureJob
-from mosaic_dagster.store import Outcome, RunRow
+from mosaic_dagster.store import Outcome
 from mosaic_dagster.store.feature_registry.records import RunStatus
 
 if TYPE_CHECKING:
@@ -76,23 +78,39 @@ class DatasetRun:
         self.dataset = dataset
         self.engine = engine or Engine()
         self.selection = selection or Selection()
-        names = ["", *(pipeline.name for pipeline in pipelines)]
+        names = [NO_PIPELINE, *(pipeline.name for pipeline in pipelines)]
         self.snapshot = Snapshot.take(dataset, names)
-        self.tracks = TracksState.read(dataset, self.snapshot, pinned=not self.selection.tracks)
-        self.evaluations: dict[str, Evaluation] = {}
-        for pipeline in pipelines:
-            bound = pipeline.bind(dataset, self.tracks.keys)
-            self.evaluations[pipeline.name] = Evaluation(
+        pinned = not self.selection.makes_ingested(TRACKS)
+        self.tracks = TracksState.read(dataset, self.snapshot, pinned=pinned)
+        bounds = [pipeline.bind(dataset, self.tracks.keys) for pipeline in pipelines]
+        read = {kind for bound in bounds for kind in bound.graph.label_kinds}
+        self.ingested: dict[str, Ingested] = {TRACKS: self.tracks} | self._labels(read)
+        self.evaluations = {
+            bound.name: Evaluation(
                 bound,
                 self.snapshot,
-                self.tracks.statuses,
+                {name: state.statuses for name, state in self.ingested.items()},
                 pinned=set(bound.steps) - set(self.steps_of(bound)),
                 forced=self.selection.forced_steps(bound),
             )
+            for bound in bounds
+        }
         self._known_runs = set(self.snapshot.declarations)
         self.reports: dict[tuple[str, str], StepReport] = {}
         name = ", ".join(pipeline.name for pipeline in pipelines)
         self.store_run = StoreRun(dataset, name, facts)
+
+    def _labels(self, read: Iterable[str]) -> dict[str, Ingested]:
+        """Labels of every kind that is recorded, has a source, or is read by a step."""
+        kinds = {*label_kinds(self.dataset, self.snapshot), *read}
+        states = {}
+        for kind in sorted(kinds):
+            asset = labels_step(kind)
+            pinned = not self.selection.makes_ingested(asset)
+            states[asset] = LabelsState.read(
+                self.dataset, self.snapshot, kind, self.tracks.keys, pinned=pinned
+            )
+        return dict(states)
 
     # What is asked for.
 
@@ -106,8 +124,7 @@ class DatasetRun:
     def keys_of(self, pipeline: str, step: str) -> list[str]:
         """Entries of a step that this run makes.
 
-        A selection of entries does not hold above a fit that is out of date: the fit sees its
-        whole scope, so that scope is made.
+        A selection does not hold above a fit that is out of date: it sees its whole scope.
         """
         evaluation = self.evaluations[pipeline]
         scope = evaluation.bound.entries
@@ -115,22 +132,23 @@ class DatasetRun:
             return list(scope)
         return [key for key in scope if key in self.selection.keys]
 
-    def track_keys(self) -> list[str]:
-        """Entries whose tracks this run makes."""
+    def ingested_keys(self, asset: str) -> list[str]:
+        """Entries whose tracks, or labels of a kind, this run reads."""
         chosen = self.selection.keys
-        keys = {key for key in self.tracks.keys if chosen is None or key in chosen}
+        state = self.ingested[asset]
+        keys = {key for key in state.keys if chosen is None or key in chosen}
         for evaluation in self.evaluations.values():
-            if chosen is not None and self._is_above_stale_fit(evaluation, TRACKS):
+            if chosen is not None and self._is_above_stale_fit(evaluation, asset):
                 keys |= set(evaluation.bound.entries)
-        return [key for key in self.tracks.keys if key in keys]
+        return [key for key in state.keys if key in keys]
 
     def _is_above_stale_fit(self, evaluation: Evaluation, step: str) -> bool:
         graph, bound = evaluation.bound.graph, evaluation.bound
         for name in self.steps_of(bound):
             other = bound.steps[name]
             needs = (
-                TRACKS in self._needed_by(bound, name)
-                if step == TRACKS
+                step in self._needed_by(bound, name)
+                if step in self.ingested
                 else (name != step and step in graph.above([name]))
             )
             if other.reads_whole_scope and needs and evaluation.model(name).state not in DONE:
@@ -145,8 +163,9 @@ class DatasetRun:
 
     def streams(self) -> Iterator[StepStream]:
         """Every stream of the run, in an order in which each finds its inputs made."""
-        if self.selection.tracks:
-            yield self.tracks_stream()
+        for asset in self.ingested:
+            if self.selection.makes_ingested(asset):
+                yield self.ingested_stream(asset)
         for name, evaluation in self.evaluations.items():
             for step in self.steps_of(evaluation.bound):
                 yield from self.step_streams(name, step)
@@ -159,12 +178,13 @@ class DatasetRun:
         if bound.has_entries:
             yield self.entry_stream(pipeline, step)
 
-    def tracks_stream(self) -> StepStream:
-        """Read the recordings that are new or changed."""
-        report = self._report("", TRACKS)
-        keys = self.track_keys()
-        chunks = compute_tracks(self.tracks, keys, self.engine, report)
-        return StepStream("", TRACKS, chunks, report, len(keys), self.tracks.run_start())
+    def ingested_stream(self, asset: str) -> StepStream:
+        """Read the source files of tracks, or of a kind of labels, that are new or changed."""
+        state = self.ingested[asset]
+        report = self._report(NO_PIPELINE, asset)
+        keys = self.ingested_keys(asset)
+        chunks = compute_ingested(state, keys, self.engine, report)
+        return StepStream(NO_PIPELINE, asset, chunks, report, len(keys), state.run_start())
 
     def entry_stream(self, pipeline: str, step: str) -> StepStream:
         """Compute the entries of a step that are not up to date."""
@@ -310,8 +330,8 @@ class DatasetRun:
             with registry.session():
                 self._start(stream)
                 self._write(stream, written)
-                if stream.step == TRACKS and not stream.pipeline:
-                    self.tracks.commit(written)
+                if not stream.pipeline:
+                    self.ingested[stream.step].commit(written)
             self._take_in(stream, written)
         stream.report.add(chunk.outcomes, adopted)
         stream.report.computing += chunk.computing
@@ -334,23 +354,25 @@ class DatasetRun:
             steps = self.evaluations[stream.pipeline].bound.steps
             for name in steps[stream.step].upstream():
                 above = steps.get(name)
-                run = (TRACKS, TRACKS) if above is None else (above.feature_name, above.run_id)
+                read = (source_run_id(name),) * 2
+                run = read if above is None else (above.feature_name, above.run_id)
                 registry.record_dependency(starts.feature, starts.run_id, *run)
 
     def needing_adoption(self, stream: StepStream, chunk: Chunk) -> list[str]:
         """Entries whose result was there already, and is not yet what is recorded for them."""
         if not chunk.reused or stream.derived:
             return []
-        if stream.step == TRACKS and not stream.pipeline:
-            return self.tracks.needing_adoption(chunk.reused)
+        if not stream.pipeline:
+            return self.ingested[stream.step].needing_adoption(chunk.reused)
         units = self.evaluations[stream.pipeline].units(stream.step)
         return [o.key for o in chunk.reused if units[o.key].needs_adoption]
 
     def _take_in(self, stream: StepStream, written: Sequence[Outcome]) -> None:
-        if stream.step == TRACKS and not stream.pipeline:
-            self.tracks.record(written)
+        if not stream.pipeline:
+            state = self.ingested[stream.step]
+            state.record(written)
             for evaluation in self.evaluations.values():
-                evaluation.retrack(self.tracks.statuses)
+                evaluation.retake(stream.step, state.statuses)
         else:
             self.evaluations[stream.pipeline].record(stream.step, written)
 
@@ -363,7 +385,7 @@ class DatasetRun:
 
     def _run_id(self, stream: StepStream) -> str:
         if not stream.pipeline:
-            return self.tracks.run_id
+            return self.ingested[stream.step].run_id
         return self.evaluations[stream.pipeline].bound.steps[stream.step].run_id
 
     def report(self, pipeline: str | None = None) -> RunReport:
@@ -374,15 +396,3 @@ class DatasetRun:
 
     def _report(self, pipeline: str, step: str) -> StepReport:
         return self.reports.setdefault((pipeline, step), StepReport(pipeline, step))
-
-
-def run_start(step: BoundStep) -> RunRow:
-    """The registry's row for an attempt at a step."""
-    return RunRow(
-        run_id=step.run_id,
-        feature=step.feature_name,
-        version=step.version,
-        params_hash=step.declaration,
-        params_json=declared_params(step),
-        inputs_json=canonical_json(step.upstream()),
-    )

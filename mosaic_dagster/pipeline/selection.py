@@ -22,8 +22,8 @@ class Selection:
         Per pipeline name, the steps that this run makes.
     keys
         Entries of partitioned steps.
-    tracks
-        Whether the run makes tracks.
+    ingested
+        What is read from files: ``tracks``, ``labels/<kind>``.
     forced
         Per pipeline name, steps that are made even when they are up to date.
     overwrite
@@ -32,9 +32,13 @@ class Selection:
 
     steps: Mapping[str, Collection[str]] | None = None
     keys: Collection[str] | None = None
-    tracks: bool = True
+    ingested: Collection[str] | None = None
     forced: Mapping[str, Collection[str]] = field(default_factory=dict)
     overwrite: bool = True
+
+    def makes_ingested(self, asset: str) -> bool:
+        """Whether the run reads the source files of an asset."""
+        return self.ingested is None or asset in self.ingested
 
     def forced_steps(self, bound: BoundPipeline) -> set[str]:
         """Steps of a pipeline that are made even when they are up to date."""

@@ -1,13 +1,17 @@
-"""Read the recordings that are new or changed: from source files to stored tables."""
+"""Read the source files that are new or changed: from raw files to stored tracks and labels."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
+from mosaic_dagster.dataset.label_reading import read_labels_entry
+from mosaic_dagster.dataset.labels import encode_labels
+from mosaic_dagster.dataset.labels.behavior import Labels
 from mosaic_dagster.dataset.manifest import SourceRule
 from mosaic_dagster.dataset.reading import read_entry
 from mosaic_dagster.errors import ReaderError
@@ -15,10 +19,10 @@ from mosaic_dagster.hashing import digest_file
 from mosaic_dagster.keys import EntryKey
 from mosaic_dagster.pipeline.compute import Chunk, in_chunks
 from mosaic_dagster.pipeline.engine import Engine
+from mosaic_dagster.pipeline.ingested import Facts, Ingested, facts_of
 from mosaic_dagster.pipeline.report import StepReport
 from mosaic_dagster.pipeline.status import DONE, EntryStatus, made_state
-from mosaic_dagster.pipeline.steps import TRACKS
-from mosaic_dagster.pipeline.tracks import NO_PIPELINE, Facts, TracksState, facts_of
+from mosaic_dagster.pipeline.steps import NO_PIPELINE
 from mosaic_dagster.pipeline.work import Record, failed
 from mosaic_dagster.store import ContentStore, Outcome
 from mosaic_dagster.store.content.codecs import encode_table
@@ -32,26 +36,35 @@ class _ReadTask:
     rule: SourceRule
 
 
-def compute_tracks(
-    state: TracksState, keys: Sequence[str], engine: Engine, report: StepReport
+@dataclass(frozen=True, slots=True)
+class _Content:
+    """What was read from the files of an entry, as it is stored."""
+
+    data: bytes
+    rows: int
+    state: OutcomeState
+
+
+def compute_ingested(
+    state: Ingested, keys: Sequence[str], engine: Engine, report: StepReport
 ) -> Iterator[Chunk]:
     """Read what is new or changed among some entries.
 
     What the scan learned is recorded first: a file that was only touched is not hashed again.
     """
-    if state.new_keys or state.scan.updates:
-        state.register()
+    state.register()
     statuses = state.statuses
-    reused = [_outcome(key, statuses[key]) for key in keys if statuses[key].state in DONE]
+    reused = [_outcome(state, key, statuses[key]) for key in keys if statuses[key].state in DONE]
     if reused:
         yield Chunk(reused=tuple(reused))
     for key in keys:
         if statuses[key].state not in DONE and not statuses[key].is_computable:
             report.blocked[key] = statuses[key].reason
     report.failures |= state.refused
+    report.notes += state.notes
     tasks = [
         _ReadTask(
-            _outcome(key, statuses[key]),
+            _outcome(state, key, statuses[key]),
             tuple((source.path, source.sha256) for source in state.sources[key]),
             state.sources[key][0].rule,
         )
@@ -62,7 +75,7 @@ def compute_tracks(
     yield from in_chunks(engine.map(read, tasks))
 
 
-def _outcome(key: str, status: EntryStatus) -> Outcome:
+def _outcome(ingested: Ingested, key: str, status: EntryStatus) -> Outcome:
     result = status.result
     done = status.state in DONE
     state: OutcomeState = "failed"
@@ -70,9 +83,9 @@ def _outcome(key: str, status: EntryStatus) -> Outcome:
         state = "empty" if status.state == "empty" else "fresh"
     return Outcome(
         pipeline=NO_PIPELINE,
-        step=TRACKS,
+        step=ingested.asset,
         key=key,
-        run_id=TRACKS,
+        run_id=ingested.run_id,
         action_key=status.action_key or "",
         state=state,
         output_sha256=result.output_sha256 if result else None,
@@ -97,24 +110,44 @@ def _read(store: ContentStore, facts: Facts, task: _ReadTask) -> Record:
         key = EntryKey.parse(task.outcome.key)
         paths = [path for path, _ in task.sources]
         _check_there(paths)
-        table, repairs = read_entry(paths, task.rule, facts, key)
+        content = _content_of(task.rule)(paths, task.rule, facts, key)
         computing = time.perf_counter() - started
         _check_unchanged(task.sources)
-        stored = store.put(
-            encode_table(table, {"repairs": repairs.as_dict()}), "parquet", sync=False
-        )
+        stored = store.put(content.data, "parquet", sync=False)
     except Exception as error:  # noqa: BLE001 - one bad file must not stop the others
         return Record(failed(task.outcome, error, time.perf_counter() - started), 0.0)
     outcome = replace(
         task.outcome,
-        state=made_state(task.outcome.key, table.height),
+        state=content.state,
         output_sha256=stored.digest,
         ext=stored.ext,
-        rows=table.height,
+        rows=content.rows,
         bytes=stored.size,
         seconds=time.perf_counter() - started,
     )
     return Record(outcome, computing)
+
+
+def _content_of(
+    rule: SourceRule,
+) -> Callable[[Sequence[Path], SourceRule, Facts, EntryKey], _Content]:
+    return _read_tracks if rule.labels is None else _read_labels
+
+
+def _read_tracks(paths: Sequence[Path], rule: SourceRule, facts: Facts, key: EntryKey) -> _Content:
+    table, repairs = read_entry(paths, rule, facts, key)
+    data = encode_table(table, {"repairs": repairs.as_dict()})
+    return _Content(data, table.height, made_state(str(key), table.height))
+
+
+def _read_labels(paths: Sequence[Path], rule: SourceRule, facts: Facts, key: EntryKey) -> _Content:
+    labels, told = read_labels_entry(paths[0], rule, facts, key)
+    if isinstance(labels, Labels):
+        notes: dict[str, Any] = dict(labels.notes) | told
+        return _Content(
+            encode_labels(replace(labels, notes=notes), key), labels.events.height, "fresh"
+        )
+    return _Content(encode_labels(labels, key), labels.table.height, "fresh")
 
 
 def _check_there(paths: Sequence[Path]) -> None:

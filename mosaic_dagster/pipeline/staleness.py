@@ -33,7 +33,7 @@ from mosaic_dagster.pipeline.status import (
 from mosaic_dagster.pipeline.status import (
     MODEL as MODEL,
 )
-from mosaic_dagster.pipeline.steps import TRACKS
+from mosaic_dagster.pipeline.steps import is_ingested
 from mosaic_dagster.store import Dependency, Head, Outcome, StoredResult
 
 
@@ -54,8 +54,9 @@ class Evaluation:
         The pipeline on its dataset.
     snapshot
         What is recorded.
-    tracks
-        State of the tracks of each entry.
+    ingested
+        State of each entry of the tracks and of each kind of labels, by step name. Entries without
+        labels are not among those of a kind.
     pinned
         Steps that this run does not make: what is recorded for them counts as it is.
     forced
@@ -66,14 +67,14 @@ class Evaluation:
         self,
         bound: BoundPipeline,
         snapshot: Snapshot,
-        tracks: Mapping[str, EntryStatus],
+        ingested: Mapping[str, Mapping[str, EntryStatus]],
         *,
         pinned: Iterable[str] = (),
         forced: Iterable[str] = (),
     ) -> None:
         self.bound = bound
         self.snapshot = snapshot
-        self.tracks = tracks
+        self.ingested = dict(ingested)
         self.pinned = frozenset(pinned)
         self.forced = frozenset(forced)
         self._entries: dict[str, dict[str, EntryStatus]] = {}
@@ -84,8 +85,8 @@ class Evaluation:
 
     def entries(self, name: str) -> Mapping[str, EntryStatus]:
         """State of each entry in scope; empty for a callback over the whole scope."""
-        if name == TRACKS:
-            return self.tracks
+        if is_ingested(name):
+            return self.ingested.get(name, {})
         if name not in self._entries:
             self._entries[name] = self._evaluate_entries(self.bound.steps[name])
         return self._entries[name]
@@ -107,7 +108,7 @@ class Evaluation:
         used, excluded = [], []
         reads = self._reads_of(step)
         for key in self.bound.entries:
-            states = {up[key].state for _, _, up in reads}
+            states = {up[key].state for _, _, up in reads if key in up}
             if states == {"fresh"}:
                 used.append(key)
             elif states & STOPPED:
@@ -134,9 +135,9 @@ class Evaluation:
             self._entries.pop(below, None)
             self._models.pop(below, None)
 
-    def retrack(self, tracks: Mapping[str, EntryStatus]) -> None:
-        """Take in new states of the tracks."""
-        self.tracks = tracks
+    def retake(self, asset: str, statuses: Mapping[str, EntryStatus]) -> None:
+        """Take in new states of what is read from files."""
+        self.ingested[asset] = statuses
         self._entries.clear()
         self._models.clear()
 
@@ -147,13 +148,14 @@ class Evaluation:
         reads = [
             (f"input:{i}", name)
             for i, name in enumerate(step.inputs)
-            if name == TRACKS or self.bound.steps[name].has_entries
+            if is_ingested(name) or self.bound.steps[name].has_entries
         ]
         reads += [
             (f"lookup:{parameter}", reference.step)
             for parameter, reference in step.references.items()
             if reference.artifact is None
         ]
+        reads += [(f"labels:{parameter}", name) for parameter, name in step.labels.items()]
         return [(role, name, self.entries(name)) for role, name in reads]
 
     def _beside(
@@ -183,7 +185,8 @@ class Evaluation:
                 reads.append((f"state:{i}", name, self.model(name)))
             if above is None or above.has_entries:
                 up = self.entries(name)
-                reads += [(f"input:{i}/{key}", name, up[key]) for key in self.bound.entries]
+                entries = [key for key in self.bound.entries if key in up]
+                reads += [(f"input:{i}/{key}", name, up[key]) for key in entries]
         return reads
 
     def _evaluate_entries(self, step: BoundStep) -> dict[str, EntryStatus]:
@@ -201,7 +204,7 @@ class Evaluation:
             if key in recorded:
                 found[key] = recorded[key]
                 continue
-            statuses = [(role, name, up[key]) for role, name, up in reads]
+            statuses = [(role, name, up[key]) for role, name, up in reads if key in up]
             statuses += self._beside(step, key, reads)
             waiting = waiting_for(statuses, stop)
             if waiting is not None:
@@ -221,7 +224,7 @@ class Evaluation:
             states = [
                 (f"state:{i}", name, self.model(name))
                 for i, name in enumerate(step.inputs)
-                if name != TRACKS and self.bound.steps[name].has_whole
+                if not is_ingested(name) and self.bound.steps[name].has_whole
             ]
             waiting = waiting_for(states)
             return ((), waiting) if waiting is not None else (_dependencies(states), None)
@@ -294,7 +297,10 @@ class Evaluation:
             return []
         ups = self._reads_of(step)
         return [
-            (key, _dependencies((f"{role}/{key}", name, up[key]) for role, name, up in ups))
+            (
+                key,
+                _dependencies((f"{r}/{key}", name, up[key]) for r, name, up in ups if key in up),
+            )
             for key in self.usable(step)[0]
         ]
 
@@ -303,7 +309,7 @@ class Evaluation:
         reads = self._reads_of(step)
         for key in self.bound.entries:
             for _, name, up in reads:
-                if up[key].state in PENDING:
+                if key in up and up[key].state in PENDING:
                     return EntryStatus(up[key].state, name)
         used, excluded = self.usable(step)
         if excluded and (step.options.require_complete or not used):
@@ -355,7 +361,7 @@ class Evaluation:
     def _unrecorded(self, step: BoundStep, key: str, head: Head | None) -> EntryStatus:
         """What this run does not make and is not there: blocked by what failed, or missing."""
         ups = [] if key == MODEL else self._reads_of(step)
-        waiting = waiting_for((role, name, up[key]) for role, name, up in ups)
+        waiting = waiting_for((role, name, up[key]) for role, name, up in ups if key in up)
         if waiting is not None and waiting.state == "blocked":
             return not_ready(waiting, head)
         return EntryStatus("missing", "new" if head is None else "object missing", head=head)

@@ -11,12 +11,29 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from mosaic_dagster.errors import ParamsError, PipelineDefinitionError
+from mosaic_dagster.errors import HashingError, ParamsError, PipelineDefinitionError
 from mosaic_dagster.features import Feature, Params, StepRef, get_feature
+from mosaic_dagster.hashing import canonical_json
 from mosaic_dagster.store import StepOutput
 
 TRACKS = "tracks"
 """Name of the step that every pipeline starts from."""
+
+NO_PIPELINE = ""
+"""Pipeline under which tracks and labels are recorded: they belong to all."""
+
+_LABELS = "labels/"
+
+
+def labels_step(kind: str) -> str:
+    """Name under which steps read the labels of a kind."""
+    return f"{_LABELS}{kind}"
+
+
+def is_ingested(step: str) -> bool:
+    """Whether a name stands for what is read from files: the tracks, or labels of a kind."""
+    return step == TRACKS or step.startswith(_LABELS)
+
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 _RESERVED = frozenset({"model", "report", TRACKS, "labels", "dagster"})
@@ -156,14 +173,26 @@ class FeatureStep:
             found[name] = reference
         return found
 
+    def labels(self) -> dict[str, str]:
+        """Step name of the labels that each parameter refers to."""
+        kinds = self.checked_params.label_kinds()
+        return {name: labels_step(kind) for name, kind in kinds.items()}
+
     def reads_tables_of(self) -> list[str]:
         """Names of the steps whose tables it reads, as inputs or by reference."""
         looked_up = [ref.step for ref in self.references().values() if ref.artifact is None]
         return [*self.input_names, *looked_up]
 
+    @property
+    def passes_through(self) -> bool:
+        """Whether the feature gives its tables back; what it looks up per entry may change them."""
+        looks_up = any(ref.artifact is None for ref in self.references().values())
+        return self.feature_cls.passthrough and not looks_up
+
     def upstream(self) -> tuple[str, ...]:
         """Every step it needs, inputs first."""
-        names = [*self.input_names, *(ref.step for ref in self.references().values())]
+        referred = (ref.step for ref in self.references().values())
+        names = [*self.input_names, *referred, *self.labels().values()]
         return tuple(dict.fromkeys(names))
 
     @property
@@ -172,24 +201,28 @@ class FeatureStep:
         return self.description or (inspect.getdoc(self.feature_cls) or "").partition("\n")[0]
 
 
-Callback = Callable[[Any, Mapping[str, Any]], StepOutput | None]
-"""``fn(dataset, results)``; ``results`` maps each input's name to its result."""
+Callback = Callable[..., StepOutput | None]
+"""``fn(dataset, results, **params)``; ``results`` maps each input's name to its result."""
 
 
 @dataclass(frozen=True)
 class CallbackStep:
     """Own code between or after features: pictures, tables, reports.
 
-    It runs when an input changed or its own source text did, else its earlier outputs stand.
+    It runs when an input, a parameter or its own source text changed, else its earlier outputs
+    stand.
 
     Parameters
     ----------
     name
         Name of the step in its pipeline.
     fn
-        ``fn(dataset, results) -> StepOutput``; reads tables by ``results["step"].table(key)``.
+        ``fn(dataset, results, **params) -> StepOutput``; reads tables by
+        ``results["step"].table(key)``.
     inputs
-        Names of the steps it reads.
+        Names of the steps it reads; ``labels/<kind>`` are the labels of a kind.
+    params
+        Named arguments of the function: anything that can be written as JSON.
     per_entry
         Whether it is called once per entry, with results that hold this entry alone.
     always
@@ -204,10 +237,16 @@ class CallbackStep:
     per_entry: bool = False
     always: bool = False
     description: str = ""
+    params: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         check_name(self.name, "step")
         _check_inputs(self.name, self.inputs)
+        try:
+            canonical_json(self.params)
+        except HashingError as error:
+            msg = f"The parameters of step {self.name!r} cannot be told apart: {error.what}"
+            raise PipelineDefinitionError(msg, "Give values that JSON can hold.") from error
 
     @property
     def input_names(self) -> tuple[str, ...]:
@@ -220,7 +259,7 @@ class CallbackStep:
 
     @property
     def version(self) -> str:
-        """Digest of the module that holds the function, so that an edit there is a new version."""
+        """Digest of the function's module and parameters: an edit of them is a new version."""
         module = inspect.getmodule(self.fn)
         try:
             source = inspect.getsource(module if module is not None else self.fn)
@@ -228,7 +267,10 @@ class CallbackStep:
             source = (
                 self.fn.__code__.co_code.hex() if hasattr(self.fn, "__code__") else repr(self.fn)
             )
-        return hashlib.sha256(f"{self.fn.__qualname__}\n{source}".encode()).hexdigest()[:12]
+        asked = f"{self.fn.__qualname__}\n{source}"
+        if self.params:
+            asked += f"\n{canonical_json(self.params)}"
+        return hashlib.sha256(asked.encode()).hexdigest()[:12]
 
     @property
     def summary(self) -> str:

@@ -13,8 +13,7 @@ from mosaic_dagster.pipeline.overlap import AFTER, BEFORE
 from mosaic_dagster.pipeline.run import DatasetRun
 from mosaic_dagster.pipeline.staleness import Evaluation
 from mosaic_dagster.pipeline.status import MODEL, EntryStatus
-from mosaic_dagster.pipeline.steps import TRACKS
-from mosaic_dagster.pipeline.tracks import sources_of
+from mosaic_dagster.pipeline.steps import is_ingested
 from mosaic_dagster.pipeline.work import error_message
 from mosaic_dagster.store import Dependency
 
@@ -94,9 +93,10 @@ def _explain(
 ) -> Explanation:
     if (step, key) in seen:
         return seen[(step, key)]
-    if step == TRACKS:
-        told = _told(run.dataset, run.tracks.statuses, TRACKS, key, TRACKS)
-        told.sources = [str(source.path) for source in sources_of(run.tracks, key)]
+    if step in run.ingested:
+        state = run.ingested[step]
+        told = _told(run.dataset, state.statuses, step, key, state.run_id)
+        told.sources = [str(source.path) for source in state.sources.get(key, ())]
         seen[(step, key)] = told
         return told
     evaluation = run.evaluations[pipeline]
@@ -111,6 +111,8 @@ def _explain(
         above += [(name, near) for near in beside.values() for name in bound.inputs]
         told.changes = [(_clear(role, bound, beside), t, n) for role, t, n in told.changes]
         above += [(r.step, key) for r in bound.references.values() if r.artifact is None]
+        labels = bound.labels.values()
+        above += [(name, key) for name in labels if key in evaluation.entries(name)]
         if bound.is_fitted:
             above.append((step, MODEL))
     else:
@@ -133,8 +135,8 @@ def _late_inputs(evaluation: Evaluation, step: BoundStep) -> list[tuple[str, str
     if not (step.fits_on_entries or step.is_callback):
         return []
     late = []
-    for name in step.inputs:
-        units = evaluation.tracks if name == TRACKS else evaluation.units(name)
+    for name in (*step.inputs, *step.labels.values()):
+        units = evaluation.entries(name) if is_ingested(name) else evaluation.units(name)
         keys = [key for key in (MODEL, *evaluation.bound.entries) if key in units]
         late += [(name, key) for key in keys if units[key].state != "fresh"]
     return late

@@ -327,7 +327,7 @@ def test_a_run_that_leaves_a_step_out_takes_it_as_recorded(added, layered, run, 
     run(layered(), added)
     log.take()
     changed = layered(shift={"by": 2.0}, scaled={"times": 4.0})
-    selection = Selection(steps={"layered": ["scaled"]}, tracks=False)
+    selection = Selection(steps={"layered": ["scaled"]}, ingested=())
     draw(DatasetRun(added, [changed], Engine("sequential"), selection)).raise_if_failed()
     assert log.take() == sorted(["toy-scaled:fit:templates", *(f"toy-scaled:{s}" for s in ALL)])
     assert states(added, changed, "shift") == dict.fromkeys(ALL, "stale params")

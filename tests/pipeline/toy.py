@@ -18,8 +18,17 @@ import polars as pl
 from pydantic import Field
 
 from mosaic_dagster import Dataset, EntryKey
-from mosaic_dagster.dataset import SourceRule
-from mosaic_dagster.features import Feature, FeatureTable, FromDataset, NotIdentity, Params, StepRef
+from mosaic_dagster.dataset import Labels, SourceRule, align_labels
+from mosaic_dagster.dataset.labels import read_labels_file
+from mosaic_dagster.features import (
+    Feature,
+    FeatureTable,
+    FromDataset,
+    GroundTruthLabelsSource,
+    NotIdentity,
+    Params,
+    StepRef,
+)
 from mosaic_dagster.features.output import values_schema, with_values
 
 Text = Annotated[str, NotIdentity()]
@@ -93,6 +102,58 @@ class Whole(Toy):
     def apply(self, table: pl.DataFrame) -> pl.DataFrame:
         self.seen(table)
         return with_values(table, {self.column: table[self.params.source].floor()})
+
+
+class LabelledParams(ToyParams):
+    labels: GroundTruthLabelsSource = GroundTruthLabelsSource()
+
+
+class Labelled(Toy):
+    """The class of each row; fitted on the number of labelled rows of all entries."""
+
+    name = "toy-labelled"
+    version = "1"
+    Params = LabelledParams
+    column = "class"
+
+    def load_state(self, folder: Path | None, artifacts: Any, lookups: Any) -> bool:
+        self.files = lookups.get("labels", {})
+        return True
+
+    def classes(self, key: EntryKey, table: pl.DataFrame) -> pl.Series:
+        found = read_labels_file(self.files[key]) if key in self.files else None
+        assert found is None or isinstance(found, Labels)
+        return align_labels(table, found).labels
+
+    def apply(self, table: pl.DataFrame) -> pl.DataFrame:
+        sequence = self.seen(table)
+        classes = self.classes(EntryKey(str(table["group"][0]), sequence), table)
+        return with_values(table, {self.column: classes.cast(pl.Float64)})
+
+
+class LabelCount(Labelled):
+    """Fitted on the labels of the scope: how many rows have one."""
+
+    name = "toy-label-count"
+    fits = "stream"
+
+    def load_state(self, folder: Path | None, artifacts: Any, lookups: Any) -> bool:
+        super().load_state(folder, artifacts, lookups)
+        self.count, self.fitted_on = 0, []
+        if folder is None:
+            return False
+        self.count = json.loads((folder / "count.json").read_text())
+        return True
+
+    def partial_fit(self, key: EntryKey, table: pl.DataFrame) -> None:
+        self.fitted_on.append(key.sequence)
+        self.count += len(self.classes(key, table).drop_nulls())
+
+    def finalize(self) -> None:
+        self.note("fit:" + ",".join(self.fitted_on))
+
+    def save_state(self, folder: Path) -> None:
+        (folder / "count.json").write_text(json.dumps(self.count))
 
 
 class MeanParams(ToyParams):
