@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -10,17 +10,28 @@ import numpy as np
 import polars as pl
 from pydantic import Field, model_validator
 
-from mosaic_dagster.errors import FitError, MissingColumnError
+from mosaic_dagster.errors import FitError
 from mosaic_dagster.features.inputs import InputStream
-from mosaic_dagster.features.kernels.arrays import BoolArray, IntArray
+from mosaic_dagster.features.kernels.arrays import IntArray
 from mosaic_dagster.features.kernels.sampling import (
     farthest_first,
     named_generator,
     share_quotas,
     smallest,
 )
-from mosaic_dagster.features.library.fitted._pool import RowPool
-from mosaic_dagster.features.library.rows import identity_of, matrix
+from mosaic_dagster.features.library.pair_filter import (
+    NeighborTables,
+    PairFilterReference,
+    nearest_pairs,
+)
+from mosaic_dagster.features.library.row_pool import RowPool
+from mosaic_dagster.features.library.rows import matrix
+from mosaic_dagster.features.library.template_rows import (
+    FirstColumns,
+    complete_rows,
+    same_columns,
+    with_origin,
+)
 from mosaic_dagster.features.output import feature_columns
 from mosaic_dagster.features.params import Params, PoolConfig
 from mosaic_dagster.features.protocol import Feature
@@ -49,12 +60,16 @@ class ExtractTemplatesParams(Params):
         ``max_entry_fraction`` limits the share of one entry.
     random_state
         Seed.
+    pair_filter
+        Tables of a nearest-neighbor step: only pair rows where id2 is the nearest neighbour of
+        id1 are chosen from, and only they pass.
     """
 
     n_templates: int = Field(ge=1)
     strategy: Literal["random", "farthest_first"] = "random"
     pool: PoolConfig = PoolConfig()
     random_state: int = Field(default=42, ge=0)
+    pair_filter: PairFilterReference = None
 
     @model_validator(mode="after")
     def _pool_is_large_enough(self) -> Self:
@@ -67,6 +82,8 @@ class ExtractTemplatesParams(Params):
 @register
 class ExtractTemplates(Feature[ExtractTemplatesParams]):
     """Choose template rows from the tables of the scope; the tables themselves pass unchanged.
+
+    With pair_filter they pass without the rows that it leaves out.
 
     State: ``templates.parquet`` (the value columns, in natural order and the input's types),
     ``template_rows.parquet`` (group, sequence, frame and identity of each template, same rows)
@@ -94,6 +111,7 @@ class ExtractTemplates(Feature[ExtractTemplatesParams]):
     templates: pl.DataFrame | None = None
     provenance: pl.DataFrame | None = None
     rows: pl.DataFrame | None = None
+    neighbor_tables: NeighborTables | None = None
 
     def output_schema(self, schema: pl.Schema) -> pl.Schema:
         """The input's schema."""
@@ -105,8 +123,9 @@ class ExtractTemplates(Feature[ExtractTemplatesParams]):
         artifacts: Mapping[str, Path],
         lookups: Mapping[str, Mapping[EntryKey, Path]],
     ) -> bool:
-        """Read the three tables where they were made."""
-        del artifacts, lookups
+        """Read the three tables where they were made, and take up the tables of neighbours."""
+        del artifacts
+        self.neighbor_tables = lookups.get("pair_filter")
         if folder is None:
             return False
         self.templates = read_table(folder / _TEMPLATES)
@@ -119,13 +138,13 @@ class ExtractTemplates(Feature[ExtractTemplatesParams]):
         size = self.params.pool.size or self.params.n_templates
         quotas = self._quotas(stream, size)
         pool = RowPool(size)
-        columns: _Columns = {}
-        for position, (key, table) in enumerate(stream()):
-            names = _check_columns(columns, key, table)
-            usable = np.flatnonzero(_usable(table, names))
+        columns: FirstColumns = {}
+        for position, (key, table) in enumerate(self._filtered(stream)):
+            names = same_columns(columns, key, table)
+            usable = np.flatnonzero(complete_rows(table, names))
             priorities = named_generator(self.params.random_state, str(key)).random(len(usable))
             drawn = smallest(priorities, quotas[position])
-            pool.add(position, usable[drawn], priorities[drawn], _labelled(key, table, names))
+            pool.add(position, usable[drawn], priorities[drawn], with_origin(key, table, names))
         drawn_rows = pool.collect()
         if not drawn_rows.height:
             msg = f"extract-templates found no row without a missing value in {stream.n_entries}"
@@ -146,8 +165,8 @@ class ExtractTemplates(Feature[ExtractTemplatesParams]):
             (folder / name).write_bytes(encode_table(table))
 
     def apply(self, table: pl.DataFrame) -> pl.DataFrame:
-        """Give the table back."""
-        return table
+        """Give the table back, without the rows that pair_filter leaves out."""
+        return nearest_pairs(table, self.params.pair_filter, self.neighbor_tables, self.name)
 
     def state_notes(self) -> dict[str, Any]:
         """Number of templates and, where there are fewer than wanted, a warning."""
@@ -158,13 +177,19 @@ class ExtractTemplates(Feature[ExtractTemplatesParams]):
             notes["warning"] = f"only {n} usable rows for {wanted} templates"
         return notes
 
+    def _filtered(self, stream: InputStream) -> Iterator[tuple[EntryKey, pl.DataFrame]]:
+        reference = self.params.pair_filter
+        for key, table in stream():
+            yield key, nearest_pairs(table, reference, self.neighbor_tables, self.name, key)
+
     def _quotas(self, stream: InputStream, size: int) -> IntArray:
         """Most rows that each entry may give, shape (n_entries,)."""
         share = self.params.pool.max_entry_fraction
         n = max(1, stream.n_entries)
         cap = None if share is None else max(1, int(max(share, 1 / n) * size))
         if self.params.pool.allocation == "exact":
-            counts = [_usable(table, feature_columns(table)).sum() for _, table in stream()]
+            tables = (table for _, table in self._filtered(stream))
+            counts = [complete_rows(table, feature_columns(table)).sum() for table in tables]
             return share_quotas(np.array(counts, dtype=np.int64), size, cap)
         return np.full(stream.n_entries, size if cap is None else cap, dtype=np.int64)
 
@@ -186,40 +211,3 @@ class ExtractTemplates(Feature[ExtractTemplatesParams]):
             .with_columns(pl.col("count").fill_null(0))
             .with_columns((pl.col("count") / chosen.height).alias("proportion"))
         )
-
-
-_Columns = dict[EntryKey, list[str]]
-"""The first entry of a pass and its value columns."""
-
-
-def _check_columns(columns: _Columns, key: EntryKey, table: pl.DataFrame) -> list[str]:
-    names = feature_columns(table)
-    first, known = next(iter(columns.items()), (key, names))
-    columns.setdefault(first, known)
-    for lacking, having, difference in (
-        (key, first, set(known) - set(names)),
-        (first, key, set(names) - set(known)),
-    ):
-        if difference:
-            msg = f"Entry {lacking} lacks the column {min(difference)!r}, which {having} has."
-            raise MissingColumnError(msg, "Templates need the same columns in every entry.")
-    if not names:
-        msg = f"Entry {key} has no numeric value column among {', '.join(table.columns)}."
-        raise MissingColumnError(msg)
-    return names
-
-
-def _usable(table: pl.DataFrame, names: list[str]) -> BoolArray:
-    usable = np.ones(table.height, dtype=np.bool_)
-    for name in names:
-        column = table[name]
-        finite = column.is_finite() if column.dtype.is_float() else column.is_not_null()
-        usable &= finite.fill_null(value=False).to_numpy()
-    return usable
-
-
-def _labelled(key: EntryKey, table: pl.DataFrame, names: list[str]) -> pl.DataFrame:
-    """Where each row comes from, then its values."""
-    where = [c for c in ("frame", *identity_of(table.columns)) if c in table.columns]
-    group, sequence = pl.lit(key.group).alias("group"), pl.lit(key.sequence).alias("sequence")
-    return table.select(group, sequence, *where, *names)

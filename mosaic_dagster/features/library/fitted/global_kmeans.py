@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -14,15 +15,21 @@ from sklearn.cluster import KMeans
 from mosaic_dagster.errors import FitError
 from mosaic_dagster.features.kernels.arrays import BoolArray, FloatArray
 from mosaic_dagster.features.kernels.rowwise import nearest_center
-from mosaic_dagster.features.library.fitted._template_fit import (
+from mosaic_dagster.features.library.pair_filter import (
+    NeighborTables,
+    PairFilterReference,
+    nearest_pairs,
+)
+from mosaic_dagster.features.library.rows import matrix
+from mosaic_dagster.features.library.template_fit import (
     Arrays,
     TemplateFitted,
     TemplateParams,
 )
-from mosaic_dagster.features.library.rows import matrix
 from mosaic_dagster.features.output import values_schema, with_values
 from mosaic_dagster.features.params import NotIdentity
 from mosaic_dagster.features.registry import register
+from mosaic_dagster.keys import EntryKey
 from mosaic_dagster.store.content.codecs import encode_table, save_arrays
 
 
@@ -43,6 +50,9 @@ class GlobalKmeansParams(TemplateParams):
         Only ``cpu``.
     label_artifact_points
         Whether the clusters of the templates are kept too.
+    pair_filter
+        Tables of a nearest-neighbor step: only pair rows are assigned, and kept, where id2 is the
+        nearest neighbour of id1. The fit sees its templates alone.
     """
 
     k: int = Field(default=100, ge=1)
@@ -51,6 +61,7 @@ class GlobalKmeansParams(TemplateParams):
     max_iter: int = Field(default=300, ge=1)
     device: Annotated[Literal["cpu"], NotIdentity("device")] = "cpu"
     label_artifact_points: bool = True
+    pair_filter: PairFilterReference = None
 
 
 @register
@@ -58,7 +69,8 @@ class GlobalKmeans(TemplateFitted[GlobalKmeansParams]):
     """Nearest k-means centre of each row (Euclidean, features as float32).
 
     Column ``cluster``: 0 … k-1 (int32), null where a value is missing. Equal distances go to the
-    lower number. The result of a row does not depend on other rows.
+    lower number. The result of a row does not depend on other rows. With pair_filter the rows
+    whose id2 is not the nearest neighbour of id1 are left out.
 
     State: ``cluster_centers.npz`` (centers, columns), ``cluster_sizes.parquet`` (cluster, count
     over the templates) and ``artifact_labels.npz`` (labels of the templates row by row, -1 where a
@@ -69,6 +81,18 @@ class GlobalKmeans(TemplateFitted[GlobalKmeansParams]):
     version = "1.0"
     Params = GlobalKmeansParams
     state_file = "cluster_centers.npz"
+
+    neighbor_tables: NeighborTables | None = None
+
+    def load_state(
+        self,
+        folder: Path | None,
+        artifacts: Mapping[str, Path],
+        lookups: Mapping[str, Mapping[EntryKey, Path]],
+    ) -> bool:
+        """Take up the state, and the tables of neighbours."""
+        self.neighbor_tables = lookups.get("pair_filter")
+        return super().load_state(folder, artifacts, lookups)
 
     @classmethod
     def state_arrays(cls) -> tuple[str, ...]:
@@ -121,6 +145,7 @@ class GlobalKmeans(TemplateFitted[GlobalKmeansParams]):
 
     def apply(self, table: pl.DataFrame) -> pl.DataFrame:
         """Assign the rows of one recording."""
+        table = nearest_pairs(table, self.params.pair_filter, self.neighbor_tables, self.name)
         labels = self._assign(self.values(table))
         cluster = pl.Series(labels, dtype=pl.Int32)
         return with_values(table, {"cluster": cluster.set(cluster < 0, None)})

@@ -13,7 +13,7 @@ from sklearn.decomposition import PCA
 from mosaic_dagster.errors import FitError
 from mosaic_dagster.features.kernels.arrays import BoolArray, FloatArray
 from mosaic_dagster.features.kernels.rowwise import project
-from mosaic_dagster.features.library.fitted._template_fit import (
+from mosaic_dagster.features.library.template_fit import (
     Arrays,
     TemplateFitted,
     TemplateParams,

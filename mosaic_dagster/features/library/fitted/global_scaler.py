@@ -10,12 +10,12 @@ import polars as pl
 from sklearn.preprocessing import StandardScaler
 
 from mosaic_dagster.features.kernels.arrays import BoolArray, FloatArray
-from mosaic_dagster.features.library.fitted._template_fit import (
+from mosaic_dagster.features.library.rows import matrix
+from mosaic_dagster.features.library.template_fit import (
     Arrays,
     TemplateFitted,
     TemplateParams,
 )
-from mosaic_dagster.features.library.rows import matrix
 from mosaic_dagster.features.output import feature_columns
 from mosaic_dagster.features.registry import register
 from mosaic_dagster.store.content.codecs import encode_table, save_arrays

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
@@ -13,11 +15,17 @@ from pydantic import Field, field_validator
 from mosaic_dagster.errors import FeatureError, MissingColumnError
 from mosaic_dagster.features.kernels.arrays import FloatArray
 from mosaic_dagster.features.kernels.smoothing import gaussian_finite
+from mosaic_dagster.features.library.pair_filter import (
+    NeighborTables,
+    PairFilterReference,
+    nearest_pairs,
+)
 from mosaic_dagster.features.library.rows import matrix, need_fps, order_rows
 from mosaic_dagster.features.output import feature_columns, values_schema, with_values
 from mosaic_dagster.features.params import FromDataset, Params
 from mosaic_dagster.features.protocol import Feature
 from mosaic_dagster.features.registry import register
+from mosaic_dagster.keys import EntryKey
 
 _MEMORY_SHARE = 0.8
 _SUFFIXES = {"mean": "mean", "std": "std", "variance": "var"}
@@ -44,6 +52,9 @@ class TemporalStackParams(Params):
         Frames per second for tables that do not say it.
     win_sec
         Length of the pool's window in seconds.
+    pair_filter
+        Tables of a nearest-neighbor step: only pair rows are used where id2 is the nearest
+        neighbour of id1.
     """
 
     half: int = Field(default=60, ge=0)
@@ -55,6 +66,7 @@ class TemporalStackParams(Params):
     sigma_pool: float = 30.0
     fps: Annotated[float | None, Field(gt=0), FromDataset("fps")] = None
     win_sec: float = Field(default=0.5, gt=0)
+    pair_filter: PairFilterReference = None
 
     @field_validator("pool_stats")
     @classmethod
@@ -82,12 +94,25 @@ class TemporalStack(Feature[TemporalStackParams]):
     its first and last row. The stack is smoothed (Gaussian cut at 4 sigma), the pool is made of
     the unsmoothed values: mean = G(x), variance = max(G(x²) - G(x)², 0), in a window of ``win_sec``
     or wider. Weights are renormalised over finite rows; a value that is missing itself stays NaN.
-    Rows keep the order of the input.
+    Rows keep the order of the input. With pair_filter rows are left out first, so that a run ends
+    where the neighbour changes.
     """
 
     name = "temporal-stack"
     version = "1.0"
     Params = TemporalStackParams
+
+    neighbor_tables: NeighborTables | None = None
+
+    def load_state(
+        self,
+        folder: Path | None,
+        artifacts: Mapping[str, Path],
+        lookups: Mapping[str, Mapping[EntryKey, Path]],
+    ) -> bool:
+        """Take up the tables of neighbours."""
+        self.neighbor_tables = lookups.get("pair_filter")
+        return super().load_state(folder, artifacts, lookups)
 
     def input_columns(self) -> tuple[str, ...]:
         """The frame; the values are whatever numbers the input has."""
@@ -101,6 +126,7 @@ class TemporalStack(Feature[TemporalStackParams]):
     def apply(self, table: pl.DataFrame) -> pl.DataFrame:
         """Stack one recording."""
         self.check_columns(table.schema)
+        table = nearest_pairs(table, self.params.pair_filter, self.neighbor_tables, self.name)
         columns = _values(table.schema)
         names = self._names(columns)
         _check_memory(table.height, len(columns), len(names))
