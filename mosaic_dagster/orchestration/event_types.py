@@ -18,6 +18,9 @@ MODE_VARIABLE: Final = "MOSAIC_EVENTS"
 
 _DATA_VERSION = "dagster/data_version"
 _CODE_VERSION = "dagster/code_version"
+NEVER_MADE = "INITIAL"
+"""Data version of an input that was not there, and which Dagster does not know either."""
+
 _INPUT_DATA_VERSION = "dagster/input_data_version/"
 _INPUT_EVENT_POINTER = "dagster/input_event_pointer/"
 _NO_POINTER = "NULL"

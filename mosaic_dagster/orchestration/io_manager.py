@@ -27,7 +27,12 @@ import polars as pl
 from mosaic_dagster.dataset import Dataset
 from mosaic_dagster.errors import EntryNotFoundError
 from mosaic_dagster.orchestration.asset_keys import step_of
-from mosaic_dagster.orchestration.event_types import EntryEvent, EventWriter, is_deferred
+from mosaic_dagster.orchestration.event_types import (
+    NEVER_MADE,
+    EntryEvent,
+    EventWriter,
+    is_deferred,
+)
 from mosaic_dagster.orchestration.model_previews import models_preview, scores_preview
 from mosaic_dagster.orchestration.previews import state_preview, table_preview
 from mosaic_dagster.orchestration.progress import report_progress
@@ -233,7 +238,10 @@ class _Drawing:
             upstream = self.output.upstream.get(role)
             if upstream is not None:
                 found.setdefault(upstream, self._data_version(role, item.sha256))
-        return found
+        # Dagster takes a dependency without a version for a new one, also where an entry simply
+        # has no labels.
+        labels = (key for role, key in self.output.upstream.items() if role.startswith("labels:"))
+        return dict.fromkeys(labels, NEVER_MADE) | found
 
     def _data_version(self, role: str, digest: str) -> str:
         """What Dagster knows an input by: for a file of a fitted state, the state's digest."""
