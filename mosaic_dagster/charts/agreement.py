@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from mosaic_dagster.charts.canvas import new_axes, new_figure, palette, to_png
+from mosaic_dagster.charts.canvas import new_axes, new_figure, to_png
+from mosaic_dagster.charts.colours import palette
 
 _COLUMNS = 3
 _MOST_POINTS = 4000
