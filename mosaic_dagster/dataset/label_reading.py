@@ -91,6 +91,8 @@ def read_labels(path: str | Path, format: str = AUTO, **params: Any) -> dict[Ent
         raise ReaderError(refusal.reason)
     found: dict[EntryKey, AnyLabels] = {}
     for file in listing.files:
+        if file.path != root and LABEL_READERS.passes_over(format, file.path):
+            continue
         reader = label_reader(rule, file.path)
         chosen = rule.model_copy(update={"format": reader.name})
         for key in entry_keys(reader, rule, root, file.path):

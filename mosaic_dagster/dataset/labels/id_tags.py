@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -83,6 +84,7 @@ class IdTags:
                     msg = f"The id tags say {meta[short]!r} and {fields[name]!r} for {name!r}."
                     raise LabelsError(msg, "It is a fact of the whole recording; give it once.")
             rows.append({"id": str(individual)} | plain)
+        _check_alike(rows)
         try:
             table = pl.DataFrame(rows, infer_schema_length=None, schema_overrides={"id": pl.String})
         except (TypeError, ValueError, pl.exceptions.PolarsError) as error:
@@ -93,3 +95,18 @@ class IdTags:
     def as_mapping(self) -> dict[str, dict[str, Any]]:
         """``{id: {field: value}}``."""
         return {row.pop("id"): row for row in self.table.to_dicts()}
+
+
+def _check_alike(rows: list[dict[str, Any]]) -> None:
+    """Refuse a field with values of several types, which would be changed or lost in a column."""
+    kinds: dict[str, tuple[str, Any]] = {}
+    for row in rows:
+        for name, value in row.items():
+            if value is None:
+                continue
+            is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+            kind = "number" if is_number else type(value).__name__
+            known, first = kinds.setdefault(name, (kind, value))
+            if known != kind:
+                msg = f"The id tags have {name!r} as {first!r} and as {value!r}."
+                raise LabelsError(msg, "Give each field values of one type.")
