@@ -9,6 +9,7 @@ from mosaic_dagster.pipeline.run import DatasetRun
 from mosaic_dagster.pipeline.selection import Selection
 from mosaic_dagster.pipeline.steps import CallbackStep, FeatureStep, RunOptions, TrainingStep
 from mosaic_dagster.pipeline.study import Study
+from mosaic_dagster.pipeline.values import load_values
 from mosaic_dagster.store import FeatureRegistry, open_registry
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "StepResult",
     "Study",
     "TrainingStep",
+    "load_values",
     "open_registry",
     "run_feature",
 ]

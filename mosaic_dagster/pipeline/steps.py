@@ -310,6 +310,10 @@ def _check_inputs(step: str, inputs: Sequence[str]) -> None:
     if isinstance(inputs, str):
         msg = f"The inputs of step {step!r} are one text, not a list of names."
         raise PipelineDefinitionError(msg, f"Write inputs=({inputs!r},).")
+    for name in inputs:
+        if not isinstance(name, str):
+            msg = f"Step {step!r} has the input {name!r}, which is no name of a step."
+            raise PipelineDefinitionError(msg, "In a pipeline, inputs are names of its steps.")
 
 
 def check_name(name: str, what: str) -> None:

@@ -1,0 +1,184 @@
+"""One table of chosen columns over all recordings: for notebooks, figures and statistics."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from mosaic_dagster.dataset import Dataset, Scope
+from mosaic_dagster.dataset.labels import Labels, align_labels, read_labels_file
+from mosaic_dagster.errors import MissingColumnError, ParamsError
+from mosaic_dagster.features import (
+    LabelsSource,
+    ResultColumn,
+    StepRef,
+    TracksColumn,
+    join_inputs,
+)
+from mosaic_dagster.features.output import META_COLUMNS
+from mosaic_dagster.keys import EntryKey
+from mosaic_dagster.pipeline.pipeline import Pipeline
+from mosaic_dagster.pipeline.run import DatasetRun
+from mosaic_dagster.pipeline.selection import Selection
+from mosaic_dagster.pipeline.status import DONE, EntryStatus
+from mosaic_dagster.pipeline.steps import TRACKS, labels_step
+from mosaic_dagster.store.content.codecs import read_table
+
+ValueSource = StepRef | TracksColumn | ResultColumn | LabelsSource
+"""A column of a step's tables, of the tracks, of a run's tables, or the labels of a kind."""
+
+
+def load_values(
+    dataset: Dataset,
+    sources: Sequence[ValueSource],
+    pipeline: Pipeline | None = None,
+    scope: Scope | None = None,
+) -> pl.DataFrame:
+    """Gather columns of several steps, of the tracks and of labels into one table.
+
+    Parameters
+    ----------
+    dataset
+        The dataset.
+    sources
+        What to gather: ``StepRef("tsne", column="tsne_x")`` of a step of ``pipeline``,
+        ``TracksColumn(column="X")``, ``ResultColumn(feature=…, column=…)`` of the latest or a
+        named run, ``LabelsSource(kind="behavior")``; at least one that is no label.
+    pipeline
+        The pipeline that step references are about.
+    scope
+        Which entries; None means all that every source has.
+
+    Returns
+    -------
+    polars.DataFrame
+        Key columns, the values in the order of the sources, group and sequence. Rows are those
+        that every source has, joined by frame and identity. Two columns of one name become
+        ``name`` and ``name-1``; labels are ``labels-<kind>``, null where unlabelled.
+
+    Raises
+    ------
+    ParamsError
+        No source is a column, or a step reference names no column or has no pipeline.
+    MissingColumnError
+        A table does not have the column.
+    AlignmentError
+        Tables of individuals and of pairs are asked for together.
+    """
+    columns = [source for source in sources if not isinstance(source, LabelsSource)]
+    if not columns:
+        msg = "No column is asked for beside labels."
+        raise ParamsError(msg, "Name at least one column that the labels belong to.")
+    run = DatasetRun(dataset, [pipeline] if pipeline else [], selection=Selection(overwrite=False))
+    found = [_find(dataset, run, pipeline, source) for source in columns]
+    kinds = [source.kind for source in sources if isinstance(source, LabelsSource)]
+    known = {kind: run.ingested.get(labels_step(kind)) for kind in kinds}
+    labels = {kind: _paths(dataset, s.statuses) for kind, s in known.items() if s is not None}
+    names = _distinct([column.name for column in found])
+    shared = set.intersection(*(set(column.paths) for column in found))
+    keys = sorted(EntryKey.parse(key) for key in shared)
+    chosen = keys if scope is None else scope.select(keys)
+    parts = [_with_labels(_joined(found, names, key), kinds, labels, key) for key in sorted(chosen)]
+    return pl.concat(parts, how="vertical_relaxed") if parts else pl.DataFrame()
+
+
+@dataclass(frozen=True)
+class _Column:
+    """A column of one table per entry."""
+
+    source: str
+    name: str
+    paths: dict[str, Path]
+
+    def read(self, key: EntryKey, name: str) -> pl.DataFrame:
+        path = self.paths[str(key)]
+        table = read_table(path)
+        if self.name not in table.columns:
+            msg = f"{self.source} has no column {self.name!r} for {key}."
+            raise MissingColumnError(msg, f"It has: {', '.join(table.columns)}.")
+        keys = [column for column in table.columns if column in META_COLUMNS]
+        return table.select(*keys, pl.col(self.name).alias(name))
+
+
+def _find(
+    dataset: Dataset, run: DatasetRun, pipeline: Pipeline | None, source: ValueSource
+) -> _Column:
+    if isinstance(source, TracksColumn):
+        return _Column(TRACKS, source.column, _paths(dataset, run.tracks.statuses))
+    if isinstance(source, ResultColumn):
+        return _Column(source.feature, source.column, _paths_of_run(dataset, source))
+    assert isinstance(source, StepRef)
+    if source.column is None or source.artifact is not None or pipeline is None:
+        msg = f"The step reference to {source.step!r} names no column, or no pipeline is given."
+        raise ParamsError(msg, 'Write StepRef("step", column="…"), and give the pipeline.')
+    pipeline.graph().require(source.step)
+    statuses = run.evaluations[pipeline.name].entries(source.step)
+    return _Column(f"Step {source.step!r}", source.column, _paths(dataset, statuses))
+
+
+def _paths(dataset: Dataset, statuses: Mapping[str, EntryStatus]) -> dict[str, Path]:
+    """Table of each entry that has one."""
+    made = {
+        key: status.result
+        for key, status in statuses.items()
+        if status.state in DONE and status.result is not None
+    }
+    return {
+        key: dataset.objects.path(result.output_sha256, result.ext)
+        for key, result in made.items()
+        if result.output_sha256 is not None
+    }
+
+
+def _paths_of_run(dataset: Dataset, source: ResultColumn) -> dict[str, Path]:
+    registry = dataset.registry
+    run_id = source.run_id or registry.latest_run_id(source.feature)
+    entries = registry.list_entries(source.feature, run_id)
+    rows = entries.select("group", "sequence", "sha256", "ext").drop_nulls("sha256").rows()
+    return {
+        str(EntryKey(group, sequence)): dataset.objects.path(sha256, ext)
+        for group, sequence, sha256, ext in rows
+    }
+
+
+def _distinct(names: Sequence[str]) -> list[str]:
+    """Names of columns, the second of one name with ``-1`` behind it.
+
+    Examples
+    --------
+    >>> _distinct(["cluster", "X", "cluster", "cluster"])
+    ['cluster', 'X', 'cluster-1', 'cluster-2']
+    """
+    counts: dict[str, int] = {}
+    distinct = []
+    for name in names:
+        count = counts.get(name, 0)
+        counts[name] = count + 1
+        distinct.append(f"{name}-{count}" if count else name)
+    return distinct
+
+
+def _joined(found: Sequence[_Column], names: Sequence[str], key: EntryKey) -> pl.DataFrame:
+    pairs = zip(found, names, strict=True)
+    tables = [column.read(key, name) for column, name in pairs]
+    return join_inputs(tables, [column.source for column in found])
+
+
+def _with_labels(
+    table: pl.DataFrame,
+    kinds: Sequence[str],
+    labels: Mapping[str, Mapping[str, Path]],
+    key: EntryKey,
+) -> pl.DataFrame:
+    columns = []
+    for kind in kinds:
+        path = labels.get(kind, {}).get(str(key))
+        found = None if path is None else read_labels_file(path)
+        if found is not None and not isinstance(found, Labels):
+            msg = f"The labels of kind {kind!r} are tags of individuals, not of frames."
+            raise ParamsError(msg, "Use the feature id-tag-columns.")
+        columns.append(align_labels(table, found).labels.alias(f"labels-{kind}"))
+    return table.with_columns(columns)
