@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal
 import polars as pl
 
 from mosaic_dagster.errors import AlignmentError, ParamsError
-from mosaic_dagster.features.output import IDENTITY_COLUMNS, META_COLUMNS
+from mosaic_dagster.features.output import IDENTITY_COLUMNS, META_COLUMNS, key_first
 from mosaic_dagster.features.references import Result
 from mosaic_dagster.keys import EntryKey
 
@@ -91,7 +91,8 @@ def join_inputs(tables: Sequence[pl.DataFrame], names: Sequence[str]) -> pl.Data
     The key is ``frame`` and the identity (``id``, or ``id1``, ``id2`` and ``perspective``, or
     nothing for one row per frame). A table per frame is repeated over the individuals or pairs
     of the others. Time, fps, group and sequence come from the first table. A value column that
-    is there already is renamed ``<column>__<position of the input>``.
+    is there already is renamed ``<column>__<position of the input>``. Key columns come first,
+    those of the origin last.
 
     Raises
     ------
@@ -106,7 +107,7 @@ def join_inputs(tables: Sequence[pl.DataFrame], names: Sequence[str]) -> pl.Data
     joined = tables[0]
     for position, table in enumerate(tables[1:], start=1):
         joined = _join(joined, table, names[position], position)
-    return joined
+    return joined.select(key_first(joined.columns))
 
 
 def _identity(table: pl.DataFrame) -> tuple[str, ...]:

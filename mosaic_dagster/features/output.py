@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -80,6 +80,14 @@ def values_schema(schema: pl.Schema, values: Mapping[str, pl.DataType]) -> pl.Sc
     before = {name: schema[name] for name in KEY_COLUMNS if name in schema}
     after = {name: schema[name] for name in ORIGIN_COLUMNS if name in schema}
     return pl.Schema({**before, **values, **after})
+
+
+def key_first(columns: Iterable[str]) -> list[str]:
+    """The columns in the order of every table: keys, then values as they are, then origin."""
+    names = list(columns)
+    values = [name for name in names if name not in META_COLUMNS]
+    keys, origin = ([c for c in part if c in names] for part in (KEY_COLUMNS, ORIGIN_COLUMNS))
+    return [*keys, *values, *origin]
 
 
 def drop_values(table: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:

@@ -80,7 +80,7 @@ def test_rows_of_one_individual_and_frame_are_joined():
     left = rows(SINGLE, FRAMES, a=[1.0, 2.0, 3.0, 4.0])
     right = rows({"id": [1, 0]}, [1, 0], a=[40.0, 10.0], b=[0.4, 0.1])
     joined = join_inputs([left, right], ["x", "y"])
-    assert joined.columns == ["frame", "time", "id", "a", "group", "sequence", "a__1", "b"]
+    assert joined.columns == ["frame", "time", "id", "a", "a__1", "b", "group", "sequence"]
     assert joined.select("frame", "id", "a", "a__1", "b").rows() == [
         (0, 0, 1.0, 10.0, 0.1), (1, 1, 4.0, 40.0, 0.4),
     ]  # fmt: skip
@@ -96,6 +96,8 @@ def test_a_table_per_frame_is_repeated_over_individuals(frame_table_first):
         (0, 0, 1.0, 0.5), (0, 1, 2.0, 0.5), (1, 0, 3.0, 0.7), (1, 1, 4.0, 0.7),
     ]  # fmt: skip
     assert joined["sequence"].unique().to_list() == ["s"]
+    assert joined.columns[:3] == ["frame", "time", "id"]
+    assert joined.columns[-2:] == ["group", "sequence"]
 
 
 def test_times_are_not_compared():

@@ -12,7 +12,7 @@ from mosaic_dagster.errors import MissingColumnError
 from mosaic_dagster.features.kernels.arrays import FloatArray
 from mosaic_dagster.features.kernels.keypoints import keypoint_columns, keypoint_indices
 from mosaic_dagster.features.library.rows import keypoint_numbers, resolve_keypoint
-from mosaic_dagster.features.output import KEY_COLUMNS, ORIGIN_COLUMNS
+from mosaic_dagster.features.output import key_first
 from mosaic_dagster.features.params import DatasetFacts, NotIdentity, Params
 
 
@@ -83,17 +83,10 @@ class CoordinateParams(Params):
 def changed_schema(schema: pl.Schema, changed: Iterable[str]) -> pl.Schema:
     """Schema of what :func:`with_changed` gives."""
     types = dict(schema) | {name: pl.Float64() for name in changed}
-    return pl.Schema({name: types[name] for name in _key_first(schema)})
+    return pl.Schema({name: types[name] for name in key_first(schema)})
 
 
 def with_changed(table: pl.DataFrame, changed: Mapping[str, FloatArray]) -> pl.DataFrame:
     """All columns of the table, some of them replaced; keys first and origin last."""
     replaced = [pl.Series(name, values) for name, values in changed.items()]
-    return table.with_columns(replaced).select(_key_first(table.columns))
-
-
-def _key_first(columns: Iterable[str]) -> list[str]:
-    names = list(columns)
-    values = [name for name in names if name not in (*KEY_COLUMNS, *ORIGIN_COLUMNS)]
-    keys, origin = ([c for c in part if c in names] for part in (KEY_COLUMNS, ORIGIN_COLUMNS))
-    return [*keys, *values, *origin]
+    return table.with_columns(replaced).select(key_first(table.columns))

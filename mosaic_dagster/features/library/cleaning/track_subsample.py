@@ -175,9 +175,11 @@ def _representatives(points: FloatArray, count: int, seed: int) -> IntArray:
     """Rows of finite points nearest to the centres of ``count`` clusters, increasing."""
     if len(points) <= count:
         return np.arange(len(points))
-    first = np.unique(points, axis=0, return_index=True)[1]
-    if len(first) <= count:
-        return np.sort(first)
+    # Mostly one column alone shows that enough rows differ, and to sort rows takes long.
+    if len(np.unique(points[:, 0])) <= count:
+        first = np.unique(points, axis=0, return_index=True)[1]
+        if len(first) <= count:
+            return np.sort(first)
     from sklearn.cluster import KMeans
     from sklearn.exceptions import ConvergenceWarning
 

@@ -14,7 +14,7 @@ from mosaic_dagster.features.kernels.interpolation import fill_holes
 from mosaic_dagster.features.kernels.keypoints import keypoint_columns, keypoint_indices
 from mosaic_dagster.features.kernels.smoothing import savgol_finite
 from mosaic_dagster.features.library.rows import RowOrder, find_fps, order_rows
-from mosaic_dagster.features.output import ORIGIN_COLUMNS, FeatureTable
+from mosaic_dagster.features.output import FeatureTable, key_first
 from mosaic_dagster.features.params import FromDataset, Params
 from mosaic_dagster.features.protocol import Feature
 from mosaic_dagster.features.registry import register
@@ -161,6 +161,4 @@ class TrajectorySmooth(Feature[TrajectorySmoothParams]):
 
 
 def _column_order(columns: pl.Schema | list[str]) -> list[str]:
-    names = [name for name in columns if name != "bad_frame"]
-    before = [name for name in names if name not in ORIGIN_COLUMNS]
-    return [*before, "bad_frame", *(name for name in ORIGIN_COLUMNS if name in names)]
+    return key_first([*(name for name in columns if name != "bad_frame"), "bad_frame"])

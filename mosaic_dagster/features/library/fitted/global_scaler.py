@@ -10,13 +10,13 @@ import polars as pl
 from sklearn.preprocessing import StandardScaler
 
 from mosaic_dagster.features.kernels.arrays import BoolArray, FloatArray
-from mosaic_dagster.features.library.rows import matrix
+from mosaic_dagster.features.library.rows import numbers
 from mosaic_dagster.features.library.template_fit import (
     Arrays,
     TemplateFitted,
     TemplateParams,
 )
-from mosaic_dagster.features.output import feature_columns
+from mosaic_dagster.features.output import feature_columns, key_first
 from mosaic_dagster.features.registry import register
 from mosaic_dagster.store.content.codecs import encode_table, save_arrays
 
@@ -62,14 +62,14 @@ class GlobalScaler(TemplateFitted[TemplateParams]):
         """Columns and types of the input; None while unfitted if a column would change its type."""
         if self.state is None:
             floats = all(schema[name].is_float() for name in feature_columns(schema))
-            return schema if floats else None
+            return pl.Schema({n: schema[n] for n in key_first(schema)}) if floats else None
         changed = {name: _scaled_type(schema[name]) for name in self.columns() if name in schema}
-        return pl.Schema({name: changed.get(name, dtype) for name, dtype in schema.items()})
+        return pl.Schema({name: changed.get(name, schema[name]) for name in key_first(schema)})
 
     def apply(self, table: pl.DataFrame) -> pl.DataFrame:
         """Scale one recording."""
         self.check_columns(table.schema)
-        return self._scale(table)
+        return self._scale(table).select(key_first(table.columns))
 
     def state_notes(self) -> dict[str, Any]:
         """Number of templates and of columns."""
@@ -78,12 +78,13 @@ class GlobalScaler(TemplateFitted[TemplateParams]):
 
     def _scale(self, table: pl.DataFrame) -> pl.DataFrame:
         state = self.fitted()
-        columns = self.columns()
-        scaled = (matrix(table, columns) - state["mean"]) / state["scale"]
-        return table.with_columns(
-            pl.Series(name, scaled[:, i]).cast(_scaled_type(table.schema[name]))
-            for i, name in enumerate(columns)
-        )
+        scaled = []
+        for name, mean, scale in zip(self.columns(), state["mean"], state["scale"], strict=True):
+            values = numbers(table, name)
+            values -= mean
+            values /= scale
+            scaled.append(pl.Series(name, values).cast(_scaled_type(table.schema[name])))
+        return table.with_columns(scaled)
 
 
 def _scaled_type(dtype: pl.DataType) -> pl.DataType:
