@@ -4,6 +4,7 @@ Nothing here imports Dagster, so that the command line and notebooks read it in 
 """
 
 from assets.larvae import LARVAE
+from assets.social import SOCIAL
 from mosaic_dagster import Study
 
-STUDIES: tuple[Study, ...] = (LARVAE,)
+STUDIES: tuple[Study, ...] = (LARVAE, SOCIAL)
