@@ -78,7 +78,11 @@ def test_pins_are_exact_and_portable() -> None:
         assert specifier.operator == "=="
         assert "*" not in specifier.version
     names = [canonicalize_name(pin.name) for pin in pins()]
-    assert names == sorted(set(names))
+    assert names == sorted(names)
+    for python in PYTHONS:
+        environment = {"python_version": python, "python_full_version": f"{python}.0"}
+        found = [p.name for p in pins() if p.marker is None or p.marker.evaluate(environment)]
+        assert len(found) == len(set(found)), "two versions of one package"
 
 
 @pytest.mark.parametrize("python", PYTHONS)
