@@ -128,7 +128,8 @@ def _add_classifiers(pipeline: Pipeline, default_class: int, per_class: int, n_f
         .add(FeatureStep("clf", "classifier", {"templates": StepRef("ltmpl", TEMPLATES)} | small,
                          ["stack"]))
         .add(TrainingStep("behavior", train_behavior_classifier, ["stack", LABELS],
-                          params={"features": "stack", "n_folds": n_folds} | small))
+                          params={"features": "stack", "n_folds": n_folds, "max_train_rows": 4000}
+                          | small))
         .add(FeatureStep("predicted", "classifier",
                          {"model": StepRef("behavior", "artifacts/classifier.skops")}, ["stack"]))
     )  # fmt: skip

@@ -99,7 +99,7 @@ def ingest(
     """
     params = _params(param or [], fps)
     with open_project(project) as found:
-        study = found.study(dataset)
+        study = found.study_at(dataset, path)
         asked = _asked(path=str(path), format=format, params=params, group=group,
                        labels=labels, sequence=sequence)  # fmt: skip
         rule = _rule(found, study, asked)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
-from mosaic_dagster.dataset import Dataset
+from mosaic_dagster.dataset import Dataset, resolve_path
 from mosaic_dagster.dataset.validation import nearest
 from mosaic_dagster.errors import MosaicError, ProjectError
 from mosaic_dagster.pipeline import Pipeline, Study
@@ -63,6 +63,38 @@ class Project:
                 return study
         msg = f"The project {self.root} has no dataset {dataset!r}."
         raise ProjectError(msg, _suggest(dataset, names, "datasets"))
+
+    def study_with(self, dataset: str | None, step: str) -> Study:
+        """The study of a dataset; without a name the one that has the step, if only one has.
+
+        Raises
+        ------
+        ProjectError
+            As for :meth:`study`.
+        """
+        pipeline, _, name = step.rpartition("/")
+        having = [
+            study
+            for study in self.studies
+            if any(name in p.dag() and pipeline in ("", p.name) for p in study.pipelines)
+        ]
+        return having[0] if dataset is None and len(having) == 1 else self.study(dataset)
+
+    def study_at(self, dataset: str | None, path: Path) -> Study:
+        """The study of a dataset; without a name the one that declares the path as a source.
+
+        Raises
+        ------
+        ProjectError
+            As for :meth:`study`.
+        """
+        place = self.user_path(path)
+        having = [
+            study
+            for study in self.studies
+            if any(resolve_path(told, self.root) == place for told in study.dataset.paths)
+        ]
+        return having[0] if dataset is None and len(having) == 1 else self.study(dataset)
 
     def chosen(self, dataset: str | None, pipeline: str | None = None) -> list[Study]:
         """Studies of a dataset, or all; those that have the pipeline, with it alone.

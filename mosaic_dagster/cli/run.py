@@ -74,7 +74,7 @@ def run(
     with open_project(project) as found:
         studies = found.chosen(dataset, pipeline)
         if (group or entry) and len(studies) > 1:
-            studies = [found.study(dataset)]
+            studies = [found.study_with(dataset, step[0]) if step else found.study(dataset)]
         asked = _Asked(found, studies, step or [], group or [], entry or [], force_from)
         if dry_run:
             _print_plan(asked.plan(), as_json)
@@ -156,9 +156,10 @@ def _print_plan(table: pl.DataFrame, as_json: bool) -> None:
     if as_json:
         print_table(table, as_json=True)
         return
+    several = ["dataset"] if table["dataset"].n_unique() > 1 else []
     print_table(
         table.select(
-            "pipeline", "step",
+            *several, "pipeline", "step",
             pl.col("n_to_compute").alias("to compute"), pl.col("n_fresh").alias("up to date"),
             "fit", pl.col("upper_bound").alias("at most"), "reasons",
             pl.col("estimated_seconds").alias("seconds, about"),

@@ -84,7 +84,7 @@ def show(
     Example: mosaic show kinematics --entry dish01/larva_007 --plot auto
     """
     with open_project(project) as found:
-        study = found.study(dataset)
+        study = found.study_with(dataset, step)
         pipeline, name = find_step(study.pipelines, step)
         run = DatasetRun(found.open(study), study.pipelines)
         shown = _find(run, pipeline, name, unit_of(run, pipeline, name, entry))

@@ -166,7 +166,7 @@ def why(
     Example: mosaic why clusters --entry dish01/larva_007
     """
     with open_project(project) as found:
-        study = found.study(dataset)
+        study = found.study_with(dataset, step)
         pipeline, name = find_step(study.pipelines, step)
         run = DatasetRun(found.open(study), study.pipelines)
         told = explain(run, pipeline, name, unit_of(run, pipeline, name, entry))

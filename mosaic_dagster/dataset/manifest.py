@@ -163,6 +163,11 @@ class DatasetDeclaration:
         object.__setattr__(self, "keypoints", tuple(self.keypoints))
         object.__setattr__(self, "sources", tuple(self.sources))
 
+    @property
+    def paths(self) -> list[str]:
+        """Paths of its sources."""
+        return [_rule(source).path for source in self.sources]
+
 
 class Manifest(BaseModel):
     """Content of ``dataset.yaml``; frozen, changes make a new one.

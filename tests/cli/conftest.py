@@ -26,6 +26,9 @@ def copy_project(target: Path) -> Path:
     for name in ("assets", "resources"):
         ignored = shutil.ignore_patterns("__pycache__")
         shutil.copytree(ROOT / name, target / name, ignore=ignored)
+    (target / "assets" / "__init__.py").write_text(
+        '"""One dataset alone."""\n\nfrom assets.larvae import LARVAE\n\nSTUDIES = (LARVAE,)\n'
+    )
     for name in ("dagster.yaml", "workspace.yaml"):
         shutil.copy(ROOT / name, target / name)
     for dish in ("dish01", "dish02"):
