@@ -6,5 +6,6 @@ from mosaic_dagster.orchestration import EngineResource, WorkspaceResource
 
 LOCAL: dict[str, Any] = {
     "larvae": WorkspaceResource(database="workspaces/larvae/store.duckdb"),
+    "social": WorkspaceResource(database="workspaces/social/store.duckdb"),
     "engine": EngineResource(backend="loky"),
 }
