@@ -154,7 +154,7 @@ class AssetFactory:
                 deps.append(self._same_entry(pipeline, reference.step))
             elif step.feature_cls.fits == "never":
                 deps.append(dg.AssetDep(model_key(self.dataset, pipeline.name, reference.step)))
-        if step.feature_cls.fits != "never" and not step.passes_through:
+        if step.feature_cls.fits != "never" and not pipeline.passes_through(step):
             deps.append(dg.AssetDep(model_key(self.dataset, pipeline.name, step.name)))
         return self._asset(
             step_key(self.dataset, pipeline.name, step.name),

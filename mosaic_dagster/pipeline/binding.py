@@ -109,8 +109,8 @@ class BoundStep:
     @property
     def passes_through(self) -> bool:
         """Whether its tables are its one input's own objects, whatever its state is."""
-        whole = len(self.inputs) == 1 and self.frames.limits == (None, None)
-        return whole and isinstance(self.step, FeatureStep) and self.step.passes_through
+        whole = isinstance(self.step, FeatureStep) and self.step.passes_through
+        return whole and self.frames.limits == (None, None)
 
     @property
     def feature_name(self) -> str:
@@ -186,14 +186,7 @@ class BoundPipeline:
         self.facts = DatasetFacts(
             manifest.fps, manifest.unit, tuple(manifest.keypoints or ()), manifest.cm_per_pixel
         )
-        self._default_options = dict(default_options)
-        if scope is not None and scope.frames is not None:
-            start, end = scope.frames
-            self._default_options = {
-                "filter_start_frame": start,
-                "filter_end_frame": end,
-                **self._default_options,
-            }
+        self._default_options = with_scope_frames(default_options, scope)
         self.steps: dict[str, BoundStep] = {}
         for step_name in graph.order:
             self.steps[step_name] = self._bind(graph.steps[step_name])
@@ -263,6 +256,14 @@ class BoundPipeline:
 
     def _run_id(self, name: str) -> str:
         return source_run_id(name) if is_ingested(name) else self.steps[name].run_id
+
+
+def with_scope_frames(options: Mapping[str, Any], scope: Scope | None) -> dict[str, Any]:
+    """Options of every step of a pipeline, the frames of its scope among them."""
+    if scope is None or scope.frames is None:
+        return dict(options)
+    start, end = scope.frames
+    return {"filter_start_frame": start, "filter_end_frame": end, **options}
 
 
 def scope_keys(scope: Scope | None, entries: Sequence[str]) -> tuple[str, ...]:

@@ -10,10 +10,10 @@ import polars as pl
 from mosaic_dagster.dataset import Dataset, Scope
 from mosaic_dagster.pipeline import clean as cleaning
 from mosaic_dagster.pipeline import execute, plan
-from mosaic_dagster.pipeline.binding import BoundPipeline
+from mosaic_dagster.pipeline.binding import BoundPipeline, with_scope_frames
 from mosaic_dagster.pipeline.engine import Backend
 from mosaic_dagster.pipeline.graph import StepGraph
-from mosaic_dagster.pipeline.steps import RunOptions, Step, check_name
+from mosaic_dagster.pipeline.steps import FeatureStep, RunOptions, Step, check_name
 
 if TYPE_CHECKING:
     from mosaic_dagster.pipeline.results import StepResult
@@ -91,6 +91,12 @@ class Pipeline:
         return BoundPipeline(
             self.name, self.graph(), dataset, entries, self.scope, self.default_run_kwargs
         )
+
+    def passes_through(self, step: FeatureStep) -> bool:
+        """Whether a step's tables are its one input's own objects, whatever its state is."""
+        defaults = with_scope_frames(self.default_run_kwargs, self.scope)
+        options = RunOptions.build(step.name, defaults, step.run_kwargs)
+        return step.passes_through and not options.filters_frames
 
     def dag(self) -> dict[str, list[str]]:
         """Step to the names of the steps it needs, in an order in which they can run."""

@@ -71,6 +71,13 @@ class RunOptions(BaseModel):
     require_complete: bool = False
     overwrite: bool = False
 
+    @property
+    def filters_frames(self) -> bool:
+        """Whether only some frames of the input are used."""
+        ends = (self.filter_start_frame, self.filter_end_frame)
+        times = (self.filter_start_time, self.filter_end_time)
+        return any(limit is not None for limit in (*ends, *times))
+
     @classmethod
     def build(cls, step: str, *layers: Mapping[str, Any]) -> RunOptions:
         """Merge options, later layers first; None removes a filter."""
@@ -185,9 +192,9 @@ class FeatureStep:
 
     @property
     def passes_through(self) -> bool:
-        """Whether the feature gives its tables back; what it looks up per entry may change them."""
+        """Whether the feature gives its one input back, unless what it looks up may change it."""
         looks_up = any(ref.artifact is None for ref in self.references().values())
-        return self.feature_cls.passthrough and not looks_up
+        return self.feature_cls.passthrough and len(self.input_names) == 1 and not looks_up
 
     def upstream(self) -> tuple[str, ...]:
         """Every step it needs, inputs first."""

@@ -9,6 +9,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from mosaic_dagster import FeatureStep, Pipeline
 from mosaic_dagster.errors import StoreFullError
 from mosaic_dagster.store import ContentStore
 
@@ -315,3 +316,24 @@ def test_deleted_exports_come_back_without_computing(refresh: Refresh, lab: Any)
     assert done.runs == []
     assert (lab.workspace / "exports" / "toy_layered" / "pixel.png").is_file()
     assert "pixel.png" in done.printed
+
+
+def test_a_pass_through_of_several_inputs_waits_for_its_fit(
+    lab: Any, refresh: Any, toy: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Joined inputs are a table of their own; it would be blocked for ever in the first run."""
+
+    def pipeline(name: str = "layered") -> Pipeline:
+        given = {"log": str(lab.log)}
+        return (
+            Pipeline(name=name)
+            .add(FeatureStep("shift", toy.Shift, given))
+            .add(FeatureStep("side", toy.Whole, given))
+            .add(FeatureStep("sampled", toy.Sampled, given, ["shift", "side"]))
+            .add(FeatureStep("alone", toy.Sampled, given, ["shift"]))
+        )
+
+    monkeypatch.setattr(lab, "pipeline", pipeline)
+    done = refresh()
+    assert done.success, done.errors
+    assert "nothing was computed" in refresh().printed
