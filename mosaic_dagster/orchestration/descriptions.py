@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import inspect
 import json
+import re
 
 from mosaic_dagster.hashing import canonical
 from mosaic_dagster.pipeline import CallbackStep, FeatureStep
+
+_SECTION = re.compile(r"^(?:Parameters|Returns|Yields|Raises|Notes|Examples)\n-{3,}$", re.M)
 
 
 def step_description(step: FeatureStep) -> str:
@@ -22,8 +25,10 @@ def model_description(step: FeatureStep) -> str:
 
 
 def callback_description(step: CallbackStep) -> str:
-    """The function's docstring."""
-    return step.description or inspect.getdoc(step.fn) or f"Callback `{step.name}`."
+    """What the function's docstring says before its sections, and the parameters of the step."""
+    text = _SECTION.split(inspect.getdoc(step.fn) or "")[0].strip()
+    told = [step.description or text or f"Callback `{step.name}`."]
+    return "\n\n".join([*told, _as_json(canonical(step.params))] if step.params else told)
 
 
 def _about(step: FeatureStep) -> str:
@@ -33,5 +38,8 @@ def _about(step: FeatureStep) -> str:
 
 
 def _parameters(step: FeatureStep) -> str:
-    params = canonical(step.checked_params.model_dump(exclude_defaults=True))
+    return _as_json(canonical(step.checked_params.model_dump(exclude_defaults=True)))
+
+
+def _as_json(params: object) -> str:
     return f"```json\n{json.dumps(params, indent=1, sort_keys=True)}\n```"
