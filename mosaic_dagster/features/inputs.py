@@ -85,7 +85,13 @@ class InputStream:
             yield key, self.load(key)
 
 
-def join_inputs(tables: Sequence[pl.DataFrame], names: Sequence[str]) -> pl.DataFrame:
+JoinOn = Literal["id1", "id2"]
+"""Which animal of a pair an individual's row belongs to."""
+
+
+def join_inputs(
+    tables: Sequence[pl.DataFrame], names: Sequence[str], on: JoinOn | None = None
+) -> pl.DataFrame:
     """Join the input tables of one entry, left to right.
 
     The key is ``frame`` and the identity (``id``, or ``id1``, ``id2`` and ``perspective``, or
@@ -94,11 +100,18 @@ def join_inputs(tables: Sequence[pl.DataFrame], names: Sequence[str]) -> pl.Data
     is there already is renamed ``<column>__<position of the input>``. Key columns come first,
     those of the origin last.
 
+    Parameters
+    ----------
+    tables, names
+        The tables, and what they are called in messages.
+    on
+        Joins tables of individuals to tables of pairs: each pair gets the row of this animal.
+
     Raises
     ------
     AlignmentError
         A table has no ``frame``, a table repeats a key, or one is per individual and
-        another per pair.
+        another per pair and ``on`` is not given.
     """
     if len(tables) == 1:
         return tables[0]
@@ -106,7 +119,7 @@ def join_inputs(tables: Sequence[pl.DataFrame], names: Sequence[str]) -> pl.Data
         _check_unique(table, name)
     joined = tables[0]
     for position, table in enumerate(tables[1:], start=1):
-        joined = _join(joined, table, names[position], position)
+        joined = _join(joined, table, names[position], position, on)
     return joined.select(key_first(joined.columns))
 
 
@@ -126,23 +139,27 @@ def _check_unique(table: pl.DataFrame, name: str) -> None:
         raise AlignmentError(msg, "Each input must have one row per frame and identity.")
 
 
-def _join(left: pl.DataFrame, right: pl.DataFrame, name: str, position: int) -> pl.DataFrame:
+def _join(
+    left: pl.DataFrame, right: pl.DataFrame, name: str, position: int, on: JoinOn | None
+) -> pl.DataFrame:
     ids_left, ids_right = _identity(left), _identity(right)
     if ids_left and ids_right and ids_left != ids_right:
-        msg = (
-            f"The input {name!r} is keyed by {', '.join(ids_right)} and the inputs before it "
-            f"by {', '.join(ids_left)}."
+        if on is None or ("id",) not in (ids_left, ids_right):
+            msg = (
+                f"The input {name!r} is keyed by {', '.join(ids_right)} and the inputs before it "
+                f"by {', '.join(ids_left)}."
+            )
+            raise AlignmentError(msg, "Bring both to individuals or pairs first, or set join_on.")
+        left, right = (
+            table.rename({"id": on}) if ids == ("id",) else table
+            for table, ids in ((left, ids_left), (right, ids_right))
         )
-        raise AlignmentError(msg, "Bring both to individuals or both to pairs first.")
-    if ids_right and not ids_left:
-        # The finer table decides the rows; the coarser one is repeated over its identities.
-        on: list[str] = ["frame"]
-        carried = right.select("frame", *ids_right, *_values(right))
-        renamed = _rename_clashes(carried, left, position, keep={"frame", *ids_right})
-        return left.join(renamed, on=on, how="inner", maintain_order="left_right")
-    on = ["frame", *ids_right]
-    carried = _rename_clashes(right.select(*on, *_values(right)), left, position, keep=set(on))
-    return left.join(carried, on=on, how="inner", maintain_order="left_right")
+        ids_left, ids_right = _identity(left), _identity(right)
+    # The finer table decides the rows; the coarser one is repeated over its identities.
+    shared = ["frame", *(column for column in ids_right if column in ids_left)]
+    kept = ["frame", *ids_right]
+    carried = _rename_clashes(right.select(*kept, *_values(right)), left, position, keep=set(kept))
+    return left.join(carried, on=shared, how="inner", maintain_order="left_right")
 
 
 def _values(table: pl.DataFrame) -> list[str]:

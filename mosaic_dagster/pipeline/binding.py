@@ -206,6 +206,8 @@ class BoundPipeline:
         identity = params.identity() | {
             name: [ref.artifact, ref.column] for name, ref in step.references().items()
         }
+        if options.join_on is not None:
+            identity |= {"run_kwargs.join_on": options.join_on}
         fit = {"threads": options.fit_threads, "require_complete": options.require_complete}
         asked = (cls.name, cls.version, identity, frames.limits)
         declaration = declaration_digest(*asked, overlap=frames.overlap)

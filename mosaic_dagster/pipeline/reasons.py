@@ -27,6 +27,8 @@ def declared_params(step: BoundStep) -> str:
         "fit_threads": step.options.fit_threads,
         "require_complete": step.options.require_complete,
     }
+    if step.options.join_on is not None:
+        options["join_on"] = step.options.join_on
     if step.frames.overlap:
         options["overlap_frames"] = step.frames.overlap
     return canonical_json(options)

@@ -316,6 +316,7 @@ class DatasetRun:
             artifacts=artifacts,
             input_names=step.inputs,
             frames=step.frames,
+            join_on=step.options.join_on,
         )
 
     # Taking in what was drawn.

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mosaic_dagster.errors import HashingError, ParamsError, PipelineDefinitionError
 from mosaic_dagster.features import Feature, Params, StepRef, get_feature
+from mosaic_dagster.features.inputs import JoinOn
 from mosaic_dagster.hashing import canonical_json
 from mosaic_dagster.store import StepOutput
 
@@ -53,6 +54,8 @@ class RunOptions(BaseModel):
         sees beside its own; what is made of them is cut off again. Only for datasets that are
         ``continuous``, not together with a filter; a fit never sees it, and look-ups stay those
         of the entry. See :mod:`mosaic_dagster.pipeline.overlap`.
+    join_on
+        ``id1`` or ``id2``: inputs of individuals are joined to inputs of pairs by this animal.
     fit_threads
         Number of threads that a fit may use.
     require_complete
@@ -67,6 +70,7 @@ class RunOptions(BaseModel):
     filter_start_time: float | None = None
     filter_end_time: float | None = None
     overlap_frames: int = Field(default=0, ge=0)
+    join_on: JoinOn | None = None
     fit_threads: int = Field(default=1, ge=1)
     require_complete: bool = False
     overwrite: bool = False

@@ -21,6 +21,7 @@ import polars as pl
 
 from mosaic_dagster.errors import FeatureError, MosaicError, ObjectDamagedError
 from mosaic_dagster.features import Feature, FeatureTable, Params, join_inputs
+from mosaic_dagster.features.inputs import JoinOn
 from mosaic_dagster.hashing import digest_file
 from mosaic_dagster.keys import EntryKey
 from mosaic_dagster.pipeline.identity import member_ext
@@ -50,6 +51,8 @@ class FeatureJob:
         For messages.
     frames
         Which frames of the input are used, and how many of the neighbours'.
+    join_on
+        How inputs of individuals are joined to inputs of pairs.
     """
 
     objects: Path
@@ -60,6 +63,7 @@ class FeatureJob:
     artifacts: dict[str, Table]
     input_names: tuple[str, ...]
     frames: FrameWindow
+    join_on: JoinOn | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +152,7 @@ def error_message(error: str | None) -> str:
 def load_input(job: FeatureJob, store: ContentStore, inputs: Sequence[Table]) -> pl.DataFrame:
     """Read the inputs of one entry, checked against their digests, joined and cut to frames."""
     tables = [read_object(store, table) for table in inputs]
-    joined = join_inputs(tables, job.input_names)
+    joined = join_inputs(tables, job.input_names, job.join_on)
     start, end = job.frames.limits
     if start is not None:
         joined = joined.filter(pl.col("frame") >= start)

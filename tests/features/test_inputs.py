@@ -158,3 +158,17 @@ def test_empty_tables_join_to_an_empty_table_with_all_columns():
     left, right = rows(SINGLE, FRAMES, a=[1.0] * 4), rows(SINGLE, FRAMES, b=[1.0] * 4)
     joined = join_inputs([left.clear(), right], ["x", "y"])
     assert_frame_equal(joined, join_inputs([left, right], ["x", "y"]).clear())
+
+
+def test_individuals_join_pairs_only_by_the_animal_that_is_named():
+    """Else a body length would be given to the wrong animal of a pair, or to both."""
+    pairs = pl.DataFrame(
+        {"frame": [0, 0], "id1": [3, 7], "id2": [7, 3], "perspective": [0, 1], "d": [1.0, 1.0]}
+    )
+    single = pl.DataFrame({"frame": [0, 0], "id": [3, 7], "size": [30.0, 70.0]})
+    with pytest.raises(AlignmentError, match="join_on"):
+        join_inputs([pairs, single], ["pairs", "single"])
+    first = join_inputs([pairs, single], ["pairs", "single"], "id1")
+    assert first["size"].to_list() == [30.0, 70.0]
+    second = join_inputs([single, pairs], ["single", "pairs"], "id2")
+    assert second.select("id1", "id2", "size").rows() == [(7, 3, 30.0), (3, 7, 70.0)]

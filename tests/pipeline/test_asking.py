@@ -268,3 +268,13 @@ def test_clean_forgets_a_recording_whose_file_is_gone(files, layered, run):
     assert (
         clean_table(dataset, [pipeline], all_declared=True).filter(feature="recording").is_empty()
     )
+
+
+def test_how_individuals_are_joined_to_pairs_is_part_of_the_identity(toy, added):
+    """Else the other animal's values would be taken from the cache."""
+    keys = []
+    for options in ({}, {"join_on": "id1"}, {"join_on": "id2"}):
+        step = FeatureStep("shift", toy.Shift, {}, run_kwargs=options)
+        run = DatasetRun(added, [Pipeline(name="joined").add(step)])
+        keys.append(run.evaluations["joined"].entries("shift")["g/s1"].action_key)
+    assert len(set(keys)) == 3
