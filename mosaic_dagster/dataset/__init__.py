@@ -6,6 +6,14 @@ from mosaic_dagster.dataset.label_store import load_id_labels, save_id_labels
 from mosaic_dagster.dataset.labels import IdTags, Labels, align_labels
 from mosaic_dagster.dataset.manifest import DatasetDeclaration, Manifest, SourceRule, check_name
 from mosaic_dagster.dataset.paths import base_of, recorded_path, resolve_path
+from mosaic_dagster.dataset.queries import (
+    get_label_map,
+    get_labels_at_frame,
+    get_labels_for_individual,
+    list_groups,
+    list_sequences,
+    query_entries,
+)
 from mosaic_dagster.dataset.readers import READERS, Reader, ReaderParams, Recording, get_reader
 from mosaic_dagster.dataset.reading import read_entry, read_tracks
 from mosaic_dagster.dataset.scan import FoundSource, SourceScan, scan_sources
@@ -34,9 +42,15 @@ __all__ = [
     "align_labels",
     "base_of",
     "check_name",
+    "get_label_map",
+    "get_labels_at_frame",
+    "get_labels_for_individual",
     "get_reader",
+    "list_groups",
+    "list_sequences",
     "load_id_labels",
     "normalize_tracks",
+    "query_entries",
     "read_entry",
     "read_labels",
     "read_labels_entry",
