@@ -18,6 +18,7 @@ from mosaic_dagster import CallbackStep, FeatureStep, Pipeline, Study, TrainingS
 from mosaic_dagster.dataset import DatasetDeclaration, SourceRule
 from mosaic_dagster.features import GroundTruthLabelsSource, StepRef
 from mosaic_dagster.models.behavior_classifier import train_behavior_classifier
+from mosaic_dagster.pipeline.overview import step_kinds
 
 TEMPLATES = "templates.parquet"
 LABELS = "labels/behavior"
@@ -77,7 +78,7 @@ def map_behavior(
     pipeline.add(CallbackStep("maps", draw_maps, ["tsne", clusterings[0], "clf", LABELS]))
     pipeline.add(CallbackStep("held_out", draw_predictions, ["clf", "ltmpl", LABELS]))
     pipeline.add(CallbackStep("pictures", draw_tracks, ["tracks"]))
-    graph = {"steps": pipeline.dag(), "kinds": _kinds(pipeline)}
+    graph = {"steps": pipeline.dag(), "kinds": step_kinds(pipeline)}
     return pipeline.add(CallbackStep("overview", draw_diagram, params=graph))
 
 
@@ -133,13 +134,6 @@ def _add_classifiers(pipeline: Pipeline, default_class: int, per_class: int, n_f
         .add(FeatureStep("predicted", "classifier",
                          {"model": StepRef("behavior", "artifacts/classifier.skops")}, ["stack"]))
     )  # fmt: skip
-
-
-def _kinds(pipeline: Pipeline) -> dict[str, str]:
-    return {
-        step.name: step.feature_cls.category if isinstance(step, FeatureStep) else "own code"
-        for step in pipeline.steps
-    }
 
 
 MAPPING = map_behavior("mapping", default_class=0)

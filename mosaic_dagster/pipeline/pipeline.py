@@ -9,7 +9,7 @@ import polars as pl
 
 from mosaic_dagster.dataset import Dataset, Scope
 from mosaic_dagster.pipeline import clean as cleaning
-from mosaic_dagster.pipeline import execute, plan
+from mosaic_dagster.pipeline import execute, overview, plan
 from mosaic_dagster.pipeline.binding import BoundPipeline, with_scope_frames
 from mosaic_dagster.pipeline.engine import Backend
 from mosaic_dagster.pipeline.graph import StepGraph
@@ -102,6 +102,22 @@ class Pipeline:
         """Step to the names of the steps it needs, in an order in which they can run."""
         graph = self.graph()
         return {name: list(graph.upstream[name]) for name in graph.order}
+
+    def show(self, highlight: Collection[str] = (), stop_at: Sequence[str] | None = None) -> bytes:
+        """The steps as a PNG picture, coloured by category.
+
+        Parameters
+        ----------
+        highlight
+            Names of steps that are framed.
+        stop_at
+            Only these steps and what they need; None shows all.
+        """
+        return overview.draw(self, highlight, stop_at)
+
+    def show_text(self, stop_at: Sequence[str] | None = None) -> str:
+        """The steps as a tree of text, for a terminal."""
+        return overview.tell(self, stop_at)
 
     def status(self, dataset: Dataset) -> pl.DataFrame:
         """One row per step: entries by state, run id, reason, when last made."""
