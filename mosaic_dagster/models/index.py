@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 import json
-import os
-import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import polars as pl
-import psutil
 
 from mosaic_dagster.dataset import Dataset
 from mosaic_dagster.store import WorkspaceStore
+from mosaic_dagster.store.workspace.process import PROCESS, fail_abandoned_runs, this_process
 
 LONGEST_NOTE = 500
 """Signs of a note that are kept."""
 
 _KIND = "trained_model"
-_PROCESS = "_mosaic_process"
-_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _STATUS = {"completed": "success"}
 
 SCHEMA: Mapping[str, Any] = {
@@ -64,7 +59,7 @@ class ModelRun:
 def begin(dataset: Dataset, run: ModelRun) -> str:
     """Begin a row, after rows of processes that are gone were failed; its identifier."""
     with WorkspaceStore(dataset.path) as store, store.session():
-        fail_abandoned(store)
+        fail_abandoned_runs(store)
         facts = {
             "kind": _KIND,
             "model": run.model,
@@ -73,7 +68,7 @@ def begin(dataset: Dataset, run: ModelRun) -> str:
             "config_path": run.config_path,
             "config_hash": run.config_hash,
             "metrics_path": run.metrics_path,
-            _PROCESS: _this_process(),
+            PROCESS: this_process(),
         }
         where = {"name": dataset.name, "path": dataset.path.as_posix()}
         return store.begin_run(f"models/{run.model}", facts, [where])
@@ -130,34 +125,3 @@ def latest(dataset: Dataset, model: str, run_id: str) -> dict[str, Any] | None:
     """The newest row of a training, or None."""
     rows = list_models(dataset).filter((pl.col("model") == model) & (pl.col("run_id") == run_id))
     return rows.row(0, named=True) if rows.height else None
-
-
-def fail_abandoned(store: WorkspaceStore) -> list[str]:
-    """Fail running trainings whose process on this machine is gone; identifiers of their rows."""
-    failed = []
-    for run in store.list_runs(status="running", limit=None).iter_rows(named=True):
-        facts = json.loads(run["config"]) if run["config"] else None
-        if not isinstance(facts, dict) or facts.get("kind") != _KIND:
-            continue
-        process = facts[_PROCESS]
-        if process["host"] == socket.gethostname() and _has_ended(process):
-            store.fail_run(run["run_id"], f"Its process {process['pid']} ended without a word.")
-            failed.append(run["run_id"])
-    return failed
-
-
-def _this_process() -> dict[str, Any]:
-    return {"host": socket.gethostname(), "pid": os.getpid(), "boot": _boot()}
-
-
-def _has_ended(process: Mapping[str, Any]) -> bool:
-    # Starting times move with the clock, so a number that is in use again counts as alive.
-    return bool(process["boot"] != _boot() or not psutil.pid_exists(process["pid"]))
-
-
-def _boot() -> str:
-    """What the system calls the time since it was started; empty where it has no name for it."""
-    try:
-        return _BOOT_ID.read_text().strip()
-    except OSError:
-        return ""

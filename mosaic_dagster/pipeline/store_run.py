@@ -8,14 +8,10 @@ from __future__ import annotations
 
 import atexit
 import json
-import os
-import socket
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import polars as pl
-import psutil
 
 from mosaic_dagster.dataset import Dataset
 from mosaic_dagster.pipeline.identity import member_ext
@@ -23,9 +19,8 @@ from mosaic_dagster.pipeline.training import KeptArtifact, Trained, by_configura
 from mosaic_dagster.store import Outcome, StoredObject, TrainedChain, WorkspaceStore
 from mosaic_dagster.store.chains import higher_is_better
 from mosaic_dagster.store.trained_chain import save_trained_chain
+from mosaic_dagster.store.workspace.process import PROCESS, fail_abandoned_runs, this_process
 
-_PROCESS = "_mosaic_process"
-_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _MEMBER = "member:"
 
 
@@ -97,7 +92,7 @@ class StoreRun:
     def _begun(self, store: WorkspaceStore) -> str:
         if self.run_id is None:
             fail_abandoned_runs(store)
-            config = {**self.facts, _PROCESS: _this_process()}
+            config = {**self.facts, PROCESS: this_process()}
             facts = {"name": self.dataset.name, "path": self.dataset.path.as_posix()}
             self.run_id = store.begin_run(self.name, config, [facts])
             atexit.register(self._end_at_exit)
@@ -167,20 +162,6 @@ def best_scores(chains: Sequence[TrainedChain]) -> tuple[float | None, float | N
     return choose(val, default=None), choose(test, default=None), metric
 
 
-def fail_abandoned_runs(store: WorkspaceStore) -> list[str]:
-    """Fail running runs whose process on this machine is gone; their identifiers."""
-    host = socket.gethostname()
-    failed = []
-    for run_id in store.list_runs(status="running", limit=None)["run_id"]:
-        run = store.get_run(run_id) or {}
-        config = run.get("config")
-        process = config.get(_PROCESS) if isinstance(config, dict) else None
-        if process and process["host"] == host and _has_ended(process):
-            store.fail_run(run_id, f"Its process {process['pid']} ended without a word.")
-            failed.append(run_id)
-    return failed
-
-
 def _is_recorded(store: WorkspaceStore, outcome: Outcome) -> bool:
     """Whether these very models are remembered already: two runs may have trained at once."""
     rows = store.list_pipelines(dataset_name=None)
@@ -198,20 +179,3 @@ def _registered(store: WorkspaceStore, kept: KeptArtifact) -> str:
         f"art_{kept.sha256}", path, kept.sha256, kept.operator_class, kept.artifact_type,
         kept.format, kept.size,
     )  # fmt: skip
-
-
-def _this_process() -> dict[str, Any]:
-    return {"host": socket.gethostname(), "pid": os.getpid(), "boot": _boot()}
-
-
-def _has_ended(process: Mapping[str, Any]) -> bool:
-    # Starting times move with the clock, so a number that is in use again counts as alive.
-    return bool(process["boot"] != _boot() or not psutil.pid_exists(process["pid"]))
-
-
-def _boot() -> str:
-    """What the system calls the time since it was started; empty where it has no name for it."""
-    try:
-        return _BOOT_ID.read_text().strip()
-    except OSError:
-        return ""
