@@ -203,6 +203,8 @@ def _labelled(
         who = ", ".join(identity) or "none"
         msg = f"Frame {frame} of {key} has several rows that nothing tells apart (identity: {who})."
         raise AlignmentError(msg, "Keep the columns id, or id1 and id2, in the table of clusters.")
+    if labels is None:  # nobody looked at it, so not even the background is known
+        background = None
     aligned = align_labels(table, labels, directed=directed, background=background).labels
     both = pl.DataFrame({"label": aligned, "cluster": table[column].cast(pl.Int64)}).drop_nulls()
     return both.to_numpy().astype(np.int64).reshape(-1, 2)

@@ -156,3 +156,12 @@ def test_what_cannot_be_compared_says_why(table: Any, error: type[Exception], wo
 def test_a_sample_of_nothing_is_refused() -> None:
     with pytest.raises(ParamsError, match="max_frames is 0"):
         cluster_agreement({}, {}, max_frames=0)
+
+
+def test_a_background_is_for_recordings_that_somebody_labelled():
+    """Else 90 recordings that nobody looked at would count as 90 in which nothing happened."""
+    table = pl.DataFrame({"frame": [0, 1], "id": [0, 0], "cluster": [0, 1]})
+    labels = Labels.from_spans([(0, 1, 0, -1, 1)], {1: "walk"})
+    clusters = {EntryKey("g", "a"): table, EntryKey("g", "b"): table}
+    told = cluster_agreement(clusters, {EntryKey("g", "a"): labels}, background=9)
+    assert told["n_samples"] == 2

@@ -42,17 +42,13 @@ class Stretches:
         last = np.concatenate((apart, [True]))[-len(self.owner) :] if len(self.owner) else first
         return Stretches(self.owner[first], self.start[first], self.end[last])
 
-    def closed(self, size: int, first: int, last: int) -> Stretches:
-        """Binary closing by a line of ``size`` frames on the frames ``first`` to ``last``.
+    def closed(self, size: int) -> Stretches:
+        """Binary closing by a line of ``size`` frames.
 
-        Gaps shorter than ``size`` are filled. Beyond both ends all counts as true, so a shorter
-        gap between a stretch and an end is filled as well.
+        Gaps shorter than ``size`` are filled. Stretches at an end of the recording stay as they
+        are: nothing is taken from them, and a gap between them and the end is not filled.
         """
-        if size <= 1:
-            return self
-        start = np.where(self.start - first < size, first, self.start)
-        end = np.where(last - self.end < size, last, self.end)
-        return Stretches(self.owner, start, end).merged(size - 1)
+        return self if size <= 1 else self.merged(size - 1)
 
     def padded(self, frames: int, first: int, last: int) -> Stretches:
         """Longer by ``frames`` on both sides within ``first`` to ``last``; overlaps are joined."""

@@ -26,9 +26,9 @@ def test_owners_and_gaps_end_a_stretch():
 def test_a_gap_is_filled_when_shorter_than_the_size():
     """Frames 10–12 and 15–16 in 0–99: two frames between, filled by size 3 and not by 2."""
     two = Stretches(np.array([0, 0]), np.array([10, 15]), np.array([12, 16]))
-    assert listed(two.closed(3, 0, 99)) == [(0, 10, 16)]
-    assert listed(two.closed(2, 0, 99)) == listed(two)
-    assert listed(two.closed(0, 0, 99)) == listed(two)
+    assert listed(two.closed(3)) == [(0, 10, 16)]
+    assert listed(two.closed(2)) == listed(two)
+    assert listed(two.closed(0)) == listed(two)
 
 
 def test_padding_joins_only_what_overlaps():
@@ -50,14 +50,14 @@ def test_numbers_and_search_are_per_owner():
 @pytest.mark.parametrize("size", [2, 3, 4, 7])
 @given(cells=st.lists(st.booleans(), min_size=1, max_size=40))
 def test_closing_and_opening_agree_with_the_image_operations(size, cells):
-    """On a line padded with true (closing) or false (opening) beyond its ends."""
+    """On a line with room beyond its ends, so that nothing there is filled or taken away."""
     line = np.array(cells)
     if not line.any():
         return
     frames = np.flatnonzero(line)
     found = stretches_of(np.zeros(len(frames), dtype=int), frames)
-    found = found.closed(size, 0, len(line) - 1)
-    closed = binary_closing(np.pad(line, 2 * size, constant_values=True), np.ones(size))
+    found = found.closed(size)
+    closed = binary_closing(np.pad(line, 2 * size), np.ones(size))
     closed = closed[2 * size : -2 * size]
     assert [(s, e + 1) for _, s, e in listed(found)] == edges(closed)
     opened = binary_opening(np.pad(closed, 2 * size), np.ones(size))[2 * size : -2 * size]

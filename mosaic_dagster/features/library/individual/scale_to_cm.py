@@ -17,11 +17,12 @@ from mosaic_dagster.features.registry import register
 
 _BASES = frozenset(
     {"X", "Y", "SPEED", "VX", "VY", "AX", "AY", "speed", "vx", "vy"}
-    | {"nn_dist", "distance", "AB_dist"}
+    | {"nn_dist", "distance", "AB_dist", "AB_dx_egoA", "AB_dy_egoA"}
+    | {"speed_smooth", "speed_step"}
 )
 _LENGTH = re.compile(r"(poseX|poseY|bbox_|midline_|nn_delta_).*|.*(_v_para|_v_perp|_speed)")
 _PIXELS = ("px", "pixel", "pixels")
-_ANGLE = re.compile(r"nn_delta_angle.*")
+_ANGLE = re.compile(r"nn_delta_angle.*|.*_ang_speed")
 _CONFIDENCE = re.compile(r"poseP\d+")
 
 

@@ -92,8 +92,8 @@ class PairInteractionFilter(Feature[PairInteractionFilterParams]):
     Two individuals meet in a frame when the points ``shift_dist`` ahead of them lie less than
     ``max_dist`` apart and (with ``require_facing``) ``pi - |wrap(ANGLE1 - ANGLE2)|`` is below the
     limit. On the frames from the recording's first to its last, where a frame without a row or
-    with a missing value is no meeting, follow a binary closing (true beyond both ends, so a gap at
-    an end is filled like any other) and an opening. Meetings of ``min_run_frames`` or more are
+    with a missing value is no meeting, follow a binary closing (gaps shorter than the structure are
+    filled, the ends of the recording stay as they are) and an opening. Meetings of ``min_run_frames`` or more are
     padded inside the recording; those that then overlap are one interaction. Frames of an
     interaction in which one of both has no row give no row. Rows are in the order of frame, id1,
     id2.
@@ -150,7 +150,7 @@ class PairInteractionFilter(Feature[PairInteractionFilterParams]):
             return meetings
         first, last = int(rows.frames[0]), int(rows.frames[-1])
         size = self.params.morphological_structure_size
-        meetings = meetings.closed(size, first, last).at_least(size)
+        meetings = meetings.closed(size).at_least(size)
         meetings = meetings.at_least(self.params.min_run_frames)
         return meetings.padded(self.params.frame_padding, first, last)
 

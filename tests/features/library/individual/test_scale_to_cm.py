@@ -101,3 +101,14 @@ def test_pairs_keep_their_keys():
     pairs = toy_values({"AB_dist": [2.0]}, identity={"id1": 4, "id2": -7, "perspective": 1})
     result = scaled(pairs)
     assert result.columns[:6] == ["frame", "time", "id1", "id2", "perspective", "AB_dist_cm"]
+
+
+def test_turning_rates_are_no_lengths():
+    """rad/s times cm/px would be a number without a unit under a name that ends in _cm."""
+    values = {"A_ang_speed": [1.0], "A_speed": [10.0], "AB_dx_egoA": [4.0], "speed_smooth": [2.0]}
+    table = toy_values(values, identity={"id1": 0, "id2": 1, "perspective": 0})
+    scaled = check_feature(ScaleToCm, table, {"cm_per_pixel": 0.5})
+    assert [c for c in scaled.columns if c.endswith("_cm")] == [
+        "A_speed_cm", "AB_dx_egoA_cm", "speed_smooth_cm",
+    ]  # fmt: skip
+    assert scaled.select("A_speed_cm", "AB_dx_egoA_cm").row(0) == (5.0, 2.0)

@@ -182,3 +182,10 @@ def test_what_cannot_work_is_refused():
         PairInteractionFilter(params={"min_run_frames": 0})
     with pytest.raises(ParamsError, match="max_inv_orientation_diff_deg"):
         PairInteractionFilter(params={"max_inv_orientation_diff_deg": 200})
+
+
+def test_a_short_meeting_near_an_end_stays_short():
+    """Twelve frames of contact in a clip of sixty are no interaction of forty frames."""
+    table = face_to_face(range(24, 36), n_frames=60)
+    assert found(table, min_run_frames=40, morphological_structure_size=25) == []
+    assert found(table, min_run_frames=12, morphological_structure_size=12) == [(0, 24, 35)]
