@@ -45,7 +45,7 @@ def heading_order(
 
     Notes
     -----
-    With n headings: polarization = |sum u| / n; rotation_signed = sum(e × u) / n with the unit
+    With n headings: polarization = ``|sum u| / n``; rotation_signed = sum(e × u) / n with the unit
     vectors e from the centroid (an animal at the centroid adds nothing). NaN without a heading;
     mean_heading is NaN where headings cancel out.
     """
@@ -66,7 +66,7 @@ def heading_order(
 
 
 def group_state(rotation: FloatArray, polarization: FloatArray) -> npt.NDArray[np.str_]:
-    """Name of the state of each scene, one of :data:`STATES`."""
+    """Name of the state of each scene, one of ``STATES``."""
     unknown = np.isnan(rotation) | np.isnan(polarization)
     polarized = (rotation < LOW) & (polarization > HIGH)
     swarm = (rotation < LOW) & (polarization < LOW)
@@ -96,7 +96,7 @@ def centroid_motion(
     Notes
     -----
     The group's velocity is the mean of the known ones; its angular velocity the mean of
-    (r × (v - mean v)) / |r|^2 over the animals with a velocity away from the centroid.
+    (r × (v - mean v)) / r² over the animals with a velocity away from the centroid.
     """
     rx, ry, distance = offsets
     mean_x = scene_mean(velocity[0], scene, n_scenes)

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from mosaic_dagster.features.kernels.arrays import FloatArray, IntArray
-from mosaic_dagster.features.kernels.rowwise import project
+from mosaic_dagster.features.kernels.rowwise import project_columns, project_to_float32
 
 # Not a power of two: columns at such a distance evict each other from the processor's cache.
 _BLOCK = 1000
@@ -58,7 +59,7 @@ def layout(n_points: int, *, intra_a: bool, intra_b: bool, inter: bool) -> Dista
 def distance_rows(
     x: FloatArray, y: FloatArray, first: IntArray, second: IntArray, plan: DistanceLayout
 ) -> Iterator[FloatArray]:
-    """Computed distances in blocks of rows, each of shape (n_in_block, n_computed).
+    """Computed distances in blocks of rows, each of shape (n_computed, n_in_block).
 
     A block is overwritten by the next one.
 
@@ -74,7 +75,6 @@ def distance_rows(
     n_computed, size = len(plan.start), min(_BLOCK, len(first))
     # New memory for each block would take longer than what is computed in it.
     x_squares, y_squares, scratch = np.empty((3, n_computed, size))
-    distances = np.empty((size, n_computed))
     points = np.empty((2 * len(x), size))
     for begin in range(0, len(first), _BLOCK):
         sides = first[begin : begin + _BLOCK], second[begin : begin + _BLOCK]
@@ -88,14 +88,17 @@ def distance_rows(
             difference -= end
             difference *= difference
         difference += x_squares[:, rows]
-        distances[rows] = np.sqrt(difference, out=difference).T
-        yield distances[rows]
+        yield np.sqrt(difference, out=difference)
 
 
 def project_both(
-    blocks: Iterator[FloatArray], plan: DistanceLayout, directions: FloatArray, mean: FloatArray
-) -> tuple[FloatArray, FloatArray]:
-    """Scores of the rows of both perspectives, each of shape (n_rows, n_directions).
+    blocks: Iterator[FloatArray],
+    plan: DistanceLayout,
+    directions: FloatArray,
+    mean: FloatArray,
+    n_rows: int,
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Scores of the rows of both perspectives, each of shape (n_directions, n_rows).
 
     Parameters
     ----------
@@ -105,6 +108,8 @@ def project_both(
         The same as there.
     directions, mean
         Shape (n_directions, n_distances) and (n_distances,).
+    n_rows
+        Rows of all blocks together.
 
     Notes
     -----
@@ -115,8 +120,11 @@ def project_both(
     both = np.zeros((2 * n, len(plan.start)))
     both[:n, plan.own] = directions
     both[n:, plan.swapped] = directions
-    scores = [np.empty((0, 2 * n)), *(project(block, both) for block in blocks)]
-    offset = project(mean[None, :], directions)
-    by_direction = np.ascontiguousarray(np.concatenate(scores).T)
-    by_direction -= np.tile(offset, 2).T
-    return by_direction[:n].T, by_direction[n:].T
+    origin = np.tile(project_columns(mean[:, None], directions)[:, 0], 2)
+    scores = np.empty((2 * n, n_rows), dtype=np.float32)
+    begin = 0
+    for block in blocks:
+        rows = slice(begin, begin + block.shape[1])
+        scores[:, rows] = project_to_float32(block, both, origin)
+        begin = rows.stop
+    return scores[:n], scores[n:]

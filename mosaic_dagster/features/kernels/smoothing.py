@@ -58,6 +58,13 @@ def gaussian_radius(sigma: float, truncate: float) -> int:
     return int(truncate * sigma + 0.5)
 
 
+def gaussian_kernel(sigma: float, truncate: float) -> FloatArray:
+    """Weights of a Gaussian window, which sum to 1, shape (2 radius + 1,)."""
+    radius = gaussian_radius(sigma, truncate)
+    kernel = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma) ** 2)
+    return np.asarray(kernel / kernel.sum())
+
+
 def gaussian_finite(values: FloatArray, sigma: float, truncate: float = 4.0) -> FloatArray:
     """Gaussian mean along rows over the finite values in the window, shape of ``values``.
 
@@ -77,10 +84,7 @@ def gaussian_finite(values: FloatArray, sigma: float, truncate: float = 4.0) -> 
     """
     if not len(values):
         return values.copy()
-    radius = gaussian_radius(sigma, truncate)
-    offsets = np.arange(-radius, radius + 1)
-    kernel = np.exp(-0.5 * (offsets / sigma) ** 2)
-    kernel /= kernel.sum()
+    kernel = gaussian_kernel(sigma, truncate)
     finite = np.isfinite(values)
     sums = convolve1d(np.where(finite, values, 0.0), kernel, axis=0, mode="nearest")
     if finite.all():

@@ -16,6 +16,8 @@ from scipy import fft
 from mosaic_dagster.features.kernels.arrays import BoolArray, FloatArray
 
 _CUT = 6.0
+_SCALES = 4
+"""Scales that are transformed at once; more would not stay in the processor's cache."""
 
 
 @dataclass(frozen=True)
@@ -44,13 +46,13 @@ class Morlet:
         return kernel
 
 
-def wavelet_power(signal: FloatArray, wavelet: Morlet, scales: FloatArray) -> FloatArray:
-    """Squared modulus of the coefficients, shape (n_rows, n_scales).
+def kernel_spectra(n_rows: int, wavelet: Morlet, scales: FloatArray) -> FloatArray:
+    """Fourier transforms of the kernels, shape (n_scales, n_frequencies).
 
     Parameters
     ----------
-    signal
-        Finite values of one run, shape (n_rows,).
+    n_rows
+        Length of the signals that they are for.
     wavelet
         The wavelet.
     scales
@@ -58,19 +60,45 @@ def wavelet_power(signal: FloatArray, wavelet: Morlet, scales: FloatArray) -> Fl
 
     Notes
     -----
+    Around row 0 a kernel is its own mirror image, conjugated, so that its transform is real.
+    Where a kernel is longer than the signal, the rest of it meets only zeros and is cut off. There
+    is room for the longest one beyond the signal's end, so that nothing wraps around.
+    """
+    kernels = [wavelet.kernel(float(scale)) for scale in scales]
+    reaches = [min(len(kernel) // 2, max(n_rows - 1, 0)) for kernel in kernels]
+    size = fft.next_fast_len(n_rows + max(reaches, default=0))
+    spectra = np.empty((len(kernels), size))
+    for row, (kernel, reach) in enumerate(zip(kernels, reaches, strict=True)):
+        middle = len(kernel) // 2
+        around = np.zeros(size, dtype=np.complex128)
+        around[: reach + 1] = kernel[middle : middle + reach + 1]
+        around[size - reach :] = kernel[middle - reach : middle]
+        spectra[row] = fft.fft(around).real
+    return spectra
+
+
+def wavelet_power(signal: FloatArray, spectra: FloatArray) -> FloatArray:
+    """Squared modulus of the coefficients, shape (n_scales, n_rows).
+
+    Parameters
+    ----------
+    signal
+        Finite values of one run, shape (n_rows,).
+    spectra
+        What :func:`kernel_spectra` gives for this number of rows.
+
+    Notes
+    -----
     A unit sine at exactly a scale's frequency has power a / 4 away from the ends. A sum with
-    ``conj(psi(-t)) = psi(t)`` is a convolution, done by FFT with room for the kernel, so that
-    nothing wraps around.
+    ``conj(psi(-t)) = psi(t)`` is a convolution, done by FFT.
     """
     n_rows = len(signal)
-    power = np.empty((n_rows, len(scales)))
-    for column, scale in enumerate(scales):
-        kernel = wavelet.kernel(float(scale))
-        reach = len(kernel) // 2
-        size = fft.next_fast_len(n_rows + 2 * reach)
-        spectrum = fft.fft(signal, size) * fft.fft(kernel, size)
-        coefficients = fft.ifft(spectrum)[reach : reach + n_rows]
-        power[:, column] = coefficients.real**2 + coefficients.imag**2
+    spectrum = fft.fft(signal, spectra.shape[1])
+    power = np.empty((len(spectra), n_rows))
+    for start in range(0, len(spectra), _SCALES):
+        some = slice(start, start + _SCALES)
+        found = fft.ifft(spectra[some] * spectrum, axis=1, overwrite_x=True)[:, :n_rows]
+        power[some] = found.real**2 + found.imag**2
     return power
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, Literal, Self
 
@@ -173,7 +174,9 @@ class TrainedClassifier:
         usable = usable_rows(values, self.estimator)
         if usable.any():
             points = _scaled(values if usable.all() else values[usable], self.scaler)
-            with threadpool_limits(1):  # rows are few; threads would wait for each other
+            # Rows are few: threads would wait for each other. The others have none to limit.
+            threaded = self.estimator == "hist_gradient_boosting"
+            with threadpool_limits(1) if threaded else nullcontext():
                 parts = [row_probabilities(fitted, points) for fitted in self.estimators]
             found[usable] = (
                 parts[0] if self.strategy == "multiclass" else np.stack([p[:, 1] for p in parts], 1)

@@ -160,7 +160,9 @@ def numbers(table: pl.DataFrame, column: str) -> FloatArray:
         series = series.cast(pl.Float64)
     # Polars gives nulls of a float column as NaN.
     values = np.array(series.to_numpy(), dtype=np.float64)
-    values[np.isinf(values)] = np.nan
+    infinite = np.isinf(values)
+    if infinite.any():
+        values[infinite] = np.nan
     return values
 
 
@@ -169,6 +171,14 @@ def matrix(table: pl.DataFrame, columns: Sequence[str]) -> FloatArray:
     values = np.empty((table.height, len(columns)))
     for position, column in enumerate(columns):
         values[:, position] = numbers(table, column)
+    return values
+
+
+def columns_of(table: pl.DataFrame, columns: Sequence[str]) -> FloatArray:
+    """Several columns as :func:`numbers` in the order of memory, shape (n_columns, n_rows)."""
+    values = np.empty((len(columns), table.height))
+    for position, column in enumerate(columns):
+        values[position] = numbers(table, column)
     return values
 
 

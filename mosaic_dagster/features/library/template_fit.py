@@ -14,7 +14,7 @@ from pydantic import model_validator
 from mosaic_dagster.errors import FeatureError, FitError, ParamsError
 from mosaic_dagster.features.inputs import Inputs, InputStream
 from mosaic_dagster.features.kernels.arrays import BoolArray, FloatArray
-from mosaic_dagster.features.library.rows import matrix
+from mosaic_dagster.features.library.rows import columns_of, matrix
 from mosaic_dagster.features.output import feature_columns
 from mosaic_dagster.features.params import Params
 from mosaic_dagster.features.protocol import Feature
@@ -65,7 +65,7 @@ P = TypeVar("P", bound=TemplateParams)
 class TemplateFitted(Feature[P]):
     """Base of the features that are fitted on templates.
 
-    The state is the file :attr:`state_file` (named arrays, among them ``columns``); a subclass
+    The state is the file ``state_file`` (named arrays, among them ``columns``); a subclass
     fits it in :meth:`fit_templates` and uses ``self.state`` in ``apply``. Rows of the templates
     with a missing value are left out of the fit.
     """
@@ -147,9 +147,13 @@ class TemplateFitted(Feature[P]):
 
     def values(self, table: pl.DataFrame) -> FloatArray:
         """Fitted columns of a table, shape (n_rows, n_columns); NaN where missing."""
-        columns = self.columns()
         self.check_columns(table.schema)
-        return matrix(table, columns)
+        return matrix(table, self.columns())
+
+    def values_by_column(self, table: pl.DataFrame) -> FloatArray:
+        """Fitted columns of a table, shape (n_columns, n_rows); NaN where missing."""
+        self.check_columns(table.schema)
+        return columns_of(table, self.columns())
 
     def _read_state(self, path: Path) -> Arrays:
         arrays = load_arrays(path) if path.suffix == ".npz" else {}

@@ -13,7 +13,7 @@ ALL = {"intra_a": True, "intra_b": True, "inter": True}
 def rows_of(x, y, plan):
     """Both perspectives of animals at positions 0 and 1."""
     block = next(distance_rows(x, y, np.array([0]), np.array([1]), plan))
-    return block[:, plan.own][0], block[:, plan.swapped][0]
+    return block[plan.own, 0], block[plan.swapped, 0]
 
 
 def test_the_order_of_the_distances():
@@ -46,17 +46,18 @@ def test_projection_of_both_perspectives():
     first, second = np.arange(2500), np.arange(1, 2501)
     for parts in ({"inter": False}, {"intra_b": False}, {}):
         plan = layout(4, **(ALL | parts))
-        rows = np.concatenate([b.copy() for b in distance_rows(x, y, first, second, plan)])
+        rows = np.concatenate([b.T.copy() for b in distance_rows(x, y, first, second, plan)])
         directions, mean = rng.normal(size=(3, len(plan.own))), rng.normal(size=len(plan.own))
         blocks = distance_rows(x, y, first, second, plan)
-        own, swapped = project_both(blocks, plan, directions, mean)
-        np.testing.assert_allclose(own, (rows[:, plan.own] - mean) @ directions.T)
-        np.testing.assert_allclose(swapped, (rows[:, plan.swapped] - mean) @ directions.T)
+        own, swapped = project_both(blocks, plan, directions, mean, 2500)
+        for scores, places in ((own, plan.own), (swapped, plan.swapped)):
+            wanted = (rows[:, places] - mean) @ directions.T
+            np.testing.assert_allclose(scores.T, wanted, rtol=1e-6, atol=1e-6)
 
 
 def test_no_row():
     plan = layout(2, **ALL)
     none = np.empty(0, dtype=np.int64)
     blocks = distance_rows(np.zeros((2, 1)), np.zeros((2, 1)), none, none, plan)
-    own, swapped = project_both(blocks, plan, np.ones((2, 6)), np.zeros(6))
-    assert own.shape == swapped.shape == (0, 2)
+    own, swapped = project_both(blocks, plan, np.ones((2, 6)), np.zeros(6), 0)
+    assert own.shape == swapped.shape == (2, 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -111,8 +112,9 @@ class TrackSubsample(Feature[TrackSubsampleParams]):
         if self.params.method != "uniform" and not lacking:
             postures = self._postures(table)[rows.order]
         chosen = np.zeros(table.height, dtype=np.bool_)
-        for track in rows.tracks:
-            chosen[rows.order[track][self._choose(rows, track, postures)]] = True
+        with nullcontext() if postures is None else _one_thread():
+            for track in rows.tracks:
+                chosen[rows.order[track][self._choose(rows, track, postures)]] = True
         kept = with_changed(table, {}).filter(pl.Series(chosen))
         notes: dict[str, Any] = {"n_rows": kept.height}
         if self.params.method != "uniform" and lacking:
@@ -165,6 +167,15 @@ class TrackSubsample(Feature[TrackSubsampleParams]):
         return candidates[complete][found]
 
 
+def _one_thread() -> AbstractContextManager[object]:
+    """Limit k-means: threads would add up centres in any order, and so choose other rows."""
+    # A limit holds only for libraries that are loaded by then.
+    import sklearn.cluster  # noqa: F401
+
+    limits: AbstractContextManager[object] = threadpool_limits(limits=1)
+    return limits
+
+
 def _fill_means(values: FloatArray) -> FloatArray:
     known = np.isfinite(values)
     means = np.where(known, values, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
@@ -183,8 +194,7 @@ def _representatives(points: FloatArray, count: int, seed: int) -> IntArray:
     from sklearn.cluster import KMeans
     from sklearn.exceptions import ConvergenceWarning
 
-    # Several threads would add up centres in any order, and so choose other rows.
-    with threadpool_limits(limits=1), warnings.catch_warnings():
+    with warnings.catch_warnings():
         # Points that differ by rounding alone may leave a cluster empty, which is no harm.
         warnings.simplefilter("ignore", ConvergenceWarning)
         kmeans = KMeans(count, random_state=seed, n_init="auto").fit(points)

@@ -121,16 +121,16 @@ class CollectiveMotionMetricsParams(SceneParams):
 class CollectiveMotionMetrics(Feature[CollectiveMotionMetricsParams]):
     """How a group is ordered, spread and moving, one row per frame (and subgroup).
 
-    Unit headings u, offsets r from the centroid of the positions, e = r / |r|, velocities v, sums
-    over the n animals of a row (n_h with a heading); a × b = ax by - ay bx. Columns:
+    Unit headings u, offsets r from the centroid of the positions, e = ``r / |r|``, velocities v,
+    sums over the n animals of a row (n_h with a heading); a × b = ax by - ay bx. Columns:
 
     - ``n_ids`` (finite positions), ``n_ids_heading``, ``heading_source``;
       ``centroid_x``, ``centroid_y``;
-    - ``polarization`` = |sum u| / n_h; ``mean_heading`` of sum u (rad); ``rotation_signed`` =
+    - ``polarization`` = ``|sum u| / n_h``; ``mean_heading`` of sum u (rad); ``rotation_signed`` =
       sum(e × u) / n_h and ``rotation``, its size; ``n_at_centroid`` animals have no e;
     - ``state``: Polarized, Milling, Swarm, Transitional or Undefined, by 0.35 and 0.65;
     - ``centroid_speed``, ``centroid_heading`` of the mean v; ``n_centroid_common``: animals with a
-      v; ``group_angvel`` = mean of (r × (v - mean v)) / |r|² (rad per unit of time);
+      v; ``group_angvel`` = mean of (r × (v - mean v)) / r² (rad per unit of time);
     - ``sd_major``, ``sd_minor``, ``elongation``, ``principal_axis_angle`` (an axis, rad);
     - ``area``, ``alpha_n_triangles``, ``density`` = n_ids / area, ``mean_speed``.
 

@@ -14,7 +14,7 @@ from sklearn.cluster import KMeans
 
 from mosaic_dagster.errors import FitError
 from mosaic_dagster.features.kernels.arrays import BoolArray, FloatArray
-from mosaic_dagster.features.kernels.rowwise import nearest_center
+from mosaic_dagster.features.kernels.nearest_rows import nearest_row
 from mosaic_dagster.features.library.pair_filter import (
     NeighborTables,
     PairFilterReference,
@@ -165,5 +165,5 @@ class GlobalKmeans(TemplateFitted[GlobalKmeansParams]):
         labels = np.full(len(values), -1, dtype=np.int32)
         usable = np.isfinite(values).all(axis=1)
         points = values[usable].astype(np.float32).astype(np.float64)
-        labels[usable] = nearest_center(points, self.fitted()["centers"].astype(np.float64))
+        labels[usable] = nearest_row(points, self.fitted()["centers"].astype(np.float64))
         return labels

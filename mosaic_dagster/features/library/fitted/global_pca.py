@@ -12,7 +12,7 @@ from sklearn.decomposition import PCA
 
 from mosaic_dagster.errors import FitError
 from mosaic_dagster.features.kernels.arrays import BoolArray, FloatArray
-from mosaic_dagster.features.kernels.rowwise import project
+from mosaic_dagster.features.kernels.rowwise import project_columns
 from mosaic_dagster.features.library.template_fit import (
     Arrays,
     TemplateFitted,
@@ -115,11 +115,13 @@ class GlobalPca(TemplateFitted[GlobalPcaParams]):
     def apply(self, table: pl.DataFrame) -> pl.DataFrame:
         """Project one recording."""
         state = self.fitted()
-        scores = project(self.values(table) - state["mean"], state["components"])
+        values = self.values_by_column(table)
+        values -= state["mean"][:, None]
+        scores = project_columns(values, state["components"])
         if self.params.whiten:
             variance = state["explained_variance"]
-            scores /= np.sqrt(np.where(variance > 0, variance, 1.0))
-        return with_values(table, {f"PC{k}": scores[:, k] for k in range(scores.shape[1])})
+            scores /= np.sqrt(np.where(variance > 0, variance, 1.0))[:, None]
+        return with_values(table, {f"PC{k}": scores[k] for k in range(len(scores))})
 
     def state_notes(self) -> dict[str, Any]:
         """Number of templates, and what the components explain."""

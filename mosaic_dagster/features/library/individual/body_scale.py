@@ -41,7 +41,14 @@ class BodyScale(Feature[Params]):
         if points.shape[1] < 2:
             msg = f"body-scale needs two keypoints or more; the table has {points.shape[1]}."
             raise MissingColumnError(msg, "Keypoints are columns poseX0, poseY0, poseX1, …")
-        measurable = np.isfinite(points).all(axis=2).sum(axis=1) >= 2
-        distances = pairwise_distances(points[measurable])
-        scale = np.nanmedian(distances, axis=1) if len(distances) else np.empty(0)
-        return with_values(table.filter(pl.Series(measurable)), {"scale": scale})
+        n_finite = np.isfinite(points).all(axis=2).sum(axis=1)
+        measurable = n_finite >= 2
+        scale = np.full(len(points), np.nan)
+        # The median of all values is many times faster than that of those that are not missing.
+        for rows, median in (
+            (n_finite == points.shape[1], np.median),
+            (measurable & (n_finite < points.shape[1]), np.nanmedian),
+        ):
+            if rows.any():
+                scale[rows] = median(pairwise_distances(points[rows]), axis=1)
+        return with_values(table.filter(pl.Series(measurable)), {"scale": scale[measurable]})

@@ -93,7 +93,7 @@ class Posture(Feature[PostureParams]):
         order_rows(table)  # refuses repeated rows; the computation is row by row
         points = keypoints(table, self._line(table.schema))
         values = _measure(points)
-        return with_values(table, dict(zip(_names(points.shape[1]), values.T, strict=True)))
+        return with_values(table, dict(zip(_names(points.shape[1]), values, strict=True)))
 
     def _line(self, schema: pl.Schema) -> tuple[int, ...]:
         chosen = self.params.keypoints
@@ -112,15 +112,17 @@ def _names(n_keypoints: int) -> list[str]:
 
 
 def _measure(points: FloatArray) -> FloatArray:
-    """Values in the order of :func:`_names`, shape (n_rows, n_values)."""
-    dx, dy = np.moveaxis(np.diff(points, axis=1), 2, 0)
-    lengths = np.hypot(dx, dy)
-    body_length = lengths.sum(axis=1, keepdims=True)
+    """Values in the order of :func:`_names`, shape (n_values, n_rows)."""
+    dx, dy = np.diff(np.ascontiguousarray(points.transpose(2, 1, 0)), axis=1)
+    segments = np.hypot(dx, dy)
+    # Rows of a C array are summed one by one, in the same order whatever stands beside them.
+    lengths = np.ascontiguousarray(segments.T)
+    body_length = lengths.sum(axis=1)
     if points.shape[1] == 2:
-        return np.hstack([body_length, lengths])
-    bends = wrap(np.diff(direction(dx, dy), axis=1))
-    total = bends.sum(axis=1, keepdims=True)
+        return np.vstack([body_length, segments])
+    bends = wrap(np.diff(direction(dx, dy), axis=0))
+    total = np.ascontiguousarray(bends.T).sum(axis=1)
     curvature = np.divide(
-        total, body_length, out=np.full(total.shape, np.nan), where=body_length > 0
+        total, body_length, out=np.full(len(total), np.nan), where=body_length > 0
     )
-    return np.hstack([body_length, lengths, bends, total, curvature])
+    return np.vstack([body_length, segments, bends, total, curvature])

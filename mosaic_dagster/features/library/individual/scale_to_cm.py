@@ -79,8 +79,9 @@ class ScaleToCm(Feature[ScaleToCmParams]):
     """Lengths of the input times ``cm_per_pixel``, under their name and the suffix (float64).
 
     Columns taken for lengths, if numeric: X, Y, SPEED, VX, VY, AX, AY, speed, vx, vy, nn_dist,
-    distance and AB_dist, also followed by ``#…``; poseX…, poseY…, bbox_…, midline_…; nn_delta_…
-    but for the angle; …_v_para, …_v_perp and …_speed. Name others in ``columns``.
+    distance and AB_dist, also followed by ``#…``; ``poseX…``, ``poseY…``, ``bbox_…``,
+    ``midline_…``; ``nn_delta_…`` but for the angle; ``…_v_para``, ``…_v_perp``, ``…_speed``.
+    Name others in ``columns``.
 
     Notes
     -----

@@ -278,9 +278,15 @@ def _tabulate(parts: Sequence[tuple[dict[str, Any], Histogram]]) -> dict[str, pl
             bin_x, bin_y = np.divmod(number, len(y))
             own |= {"bin_x": bin_x, "bin_y": bin_y}
             own |= {"bin_center_x": x[bin_x], "bin_center_y": y[bin_y]}
-        none = [None] * len(number)
-        names = [name for name in _VALUES if name not in columns]
-        values.append({n: pl.Series(own.get(n, none), dtype=_VALUES[n]) for n in names})
+        values.append(
+            {
+                name: pl.Series(own[name], dtype=dtype)
+                if name in own
+                else pl.Series([None], dtype=dtype).new_from_index(0, len(number))
+                for name, dtype in _VALUES.items()
+                if name not in columns
+            }
+        )
     return columns | {
         name: pl.concat([part[name] for part in values], rechunk=True) for name in values[0]
     }

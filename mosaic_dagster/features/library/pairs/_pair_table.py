@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from mosaic_dagster.features.kernels.arrays import FloatArray
 from mosaic_dagster.features.kernels.pairing import PairRows, pair_rows
 from mosaic_dagster.features.library.interpolated import CleanRows
 from mosaic_dagster.features.output import ORIGIN_COLUMNS
+
+Floats = FloatArray | npt.NDArray[np.float32]
 
 
 def pair_schema(schema: pl.Schema, values: Sequence[str]) -> pl.Schema:
@@ -38,7 +41,7 @@ def pair_table(
     table: pl.DataFrame,
     clean: CleanRows,
     pairs: PairRows,
-    values: Mapping[str, tuple[FloatArray, FloatArray]],
+    values: Mapping[str, tuple[Floats, Floats]],
     *,
     both: bool = True,
 ) -> pl.DataFrame:

@@ -252,8 +252,9 @@ class PairPosedistancePca(Feature[PairPosedistancePcaParams]):
         plan = self.params.layout()
         x, y = np.split(clean.values, 2)
         blocks = distance_rows(x, y, pairs.first, pairs.second, plan)
-        own, swapped = project_both(blocks, plan, state["components"], state["mean"])
-        values = {name: (own[:, k], swapped[:, k]) for k, name in enumerate(self._names())}
+        n_rows = len(pairs.first)
+        own, swapped = project_both(blocks, plan, state["components"], state["mean"], n_rows)
+        values = {name: (own[k], swapped[k]) for k, name in enumerate(self._names())}
         both = self.params.duplicate_perspective
         notes = {**clean.notes, "n_pairs": pairs.n_pairs}
         return FeatureTable(pair_table(table, clean, pairs, values, both=both), notes)
@@ -275,7 +276,7 @@ class PairPosedistancePca(Feature[PairPosedistancePcaParams]):
         first, second = pairs.first[by_key], pairs.second[by_key]
         for places in (plan.own, plan.swapped)[: 1 + self.params.duplicate_perspective]:
             for block in distance_rows(x, y, first, second, plan):
-                yield block[:, places]
+                yield np.ascontiguousarray(block.T)[:, places]
 
 
 def _take_in(model: Any, batch: FloatArray) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from collections.abc import Iterator
 from typing import Any, Self
 
 import numpy as np
@@ -12,11 +13,16 @@ import polars as pl
 from pydantic import Field, field_validator, model_validator
 
 from mosaic_dagster.errors import MissingColumnError, ParamsError
-from mosaic_dagster.features.kernels.arrays import FloatArray
+from mosaic_dagster.features.kernels.arrays import BoolArray, FloatArray, IntArray
 from mosaic_dagster.features.kernels.interpolation import fill_holes
 from mosaic_dagster.features.kernels.runs import find_stretches
 from mosaic_dagster.features.kernels.smoothing import moving_mean
-from mosaic_dagster.features.kernels.wavelets import Morlet, edge_influence, wavelet_power
+from mosaic_dagster.features.kernels.wavelets import (
+    Morlet,
+    edge_influence,
+    kernel_spectra,
+    wavelet_power,
+)
 from mosaic_dagster.features.library.rows import RowOrder, need_fps, order_rows
 from mosaic_dagster.features.output import (
     FeatureTable,
@@ -154,15 +160,12 @@ class PairWavelet(Feature[PairWaveletParams]):
         rows = order_rows(table)
         frequencies = self.params.frequencies()
         scales = self.params.morlet().scales(frequencies, fps)
-        n = len(scales)
-        power = np.full((table.height, len(columns) * n), np.nan, dtype=np.float32, order="F")
-        near_end = np.zeros((table.height, n), dtype=np.bool_)
-        for position, column in enumerate(columns):
-            block = power[:, position * n : (position + 1) * n]
-            self._transform(rows.sort(table, column), rows, scales, block, near_end)
-        values: dict[str, npt.NDArray[Any]] = {}
-        values |= {name: power[:, i] for i, name in enumerate(self._names(columns))}
-        values |= {name: near_end[:, i] for i, name in enumerate(self._coi_names())}
+        signals = [rows.sort(table, column) for column in columns]
+        power, near_end = self._transform(signals, rows, scales)
+        values: dict[str, npt.NDArray[Any]] = {
+            name: rows.restore(row) for name, row in zip(self._names(columns), power, strict=True)
+        }
+        values |= {name: rows.restore(near_end[i]) for i, name in enumerate(self._coi_names())}
         notes = {
             "frequencies_hz": frequencies.tolist(),
             "scales": scales.tolist(),
@@ -173,28 +176,39 @@ class PairWavelet(Feature[PairWaveletParams]):
         return FeatureTable(with_values(table, values), notes)
 
     def _transform(
-        self,
-        signal: FloatArray,
-        rows: RowOrder,
-        scales: FloatArray,
-        block: npt.NDArray[np.float32],
-        near_end: npt.NDArray[np.bool_],
-    ) -> None:
-        """Fill the rows of ``block`` (table order), and mark ``near_end``, run by run."""
+        self, signals: list[FloatArray], rows: RowOrder, scales: FloatArray
+    ) -> tuple[npt.NDArray[np.float32], BoolArray]:
+        """Log power, shape (n_signals * n_scales, n_rows), and which rows are near an end.
+
+        Rows are sorted; the latter has shape (n_scales, n_rows).
+        """
+        n, n_rows = len(scales), len(rows.order)
+        power = np.full((len(signals) * n, n_rows), np.nan, dtype=np.float32)
+        near_end = np.zeros((n, n_rows), dtype=np.bool_)
         wavelet = self.params.morlet()
         for run in rows.runs:
-            filled = fill_holes(
-                signal[run],
-                rows.frames[run],
-                hole_limit=self.params.linear_interp_limit,
-                edge_limit=0,
-            )
-            order = rows.order[run]
-            for part in find_stretches(np.isfinite(filled)):
-                smooth = moving_mean(filled[part], self.params.sampling.smooth_win)
-                power = wavelet_power(smooth, wavelet, scales)
-                block[order[part]] = np.maximum(np.log(power + _TINY), self.params.log_floor)
-                near_end[order[part]] |= edge_influence(len(smooth), wavelet, scales)
+            spectra: dict[int, FloatArray] = {}
+            for position, signal in enumerate(signals):
+                for part, values in self._stretches(signal[run], rows.frames[run]):
+                    length = len(values)
+                    if length not in spectra:
+                        spectra[length] = kernel_spectra(length, wavelet, scales)
+                    found = wavelet_power(values, spectra[length])
+                    found += _TINY
+                    np.log(found, out=found)
+                    where = slice(run.start + part.start, run.start + part.stop)
+                    block = power[position * n : (position + 1) * n, where]
+                    block[:] = np.maximum(found, self.params.log_floor, out=found)
+                    if self.params.coi:
+                        near_end[:, where] |= edge_influence(length, wavelet, scales).T
+        return power, near_end
+
+    def _stretches(self, run: FloatArray, frames: IntArray) -> Iterator[tuple[slice, FloatArray]]:
+        """Rows of each stretch without a hole that is too long to bridge, and its signal."""
+        limit = self.params.linear_interp_limit
+        filled = fill_holes(run, frames, hole_limit=limit, edge_limit=0)
+        for part in find_stretches(np.isfinite(filled)):
+            yield part, moving_mean(filled[part], self.params.sampling.smooth_win)
 
     def _columns(self, schema: pl.Schema) -> list[str]:
         if self.params.cols is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -13,14 +13,15 @@ import psutil
 from pydantic import Field, field_validator
 
 from mosaic_dagster.errors import FeatureError, MissingColumnError
-from mosaic_dagster.features.kernels.arrays import FloatArray
+from mosaic_dagster.features.kernels.arrays import FloatArray, IntArray
+from mosaic_dagster.features.kernels.gaussian_float32 import gaussian_float32
 from mosaic_dagster.features.kernels.smoothing import gaussian_finite
 from mosaic_dagster.features.library.pair_filter import (
     NeighborTables,
     PairFilterReference,
     nearest_pairs,
 )
-from mosaic_dagster.features.library.rows import matrix, need_fps, order_rows
+from mosaic_dagster.features.library.rows import RowOrder, columns_of, need_fps, order_rows
 from mosaic_dagster.features.output import feature_columns, values_schema, with_values
 from mosaic_dagster.features.params import FromDataset, Params
 from mosaic_dagster.features.protocol import Feature
@@ -28,8 +29,11 @@ from mosaic_dagster.features.registry import register
 from mosaic_dagster.keys import EntryKey
 
 _MEMORY_SHARE = 0.8
+_LONG = 256
+"""Rows of a run from which on it is shifted as a whole."""
 _SUFFIXES = {"mean": "mean", "std": "std", "variance": "var"}
 
+Floats32 = npt.NDArray[np.float32]
 Statistic = Literal["mean", "std", "variance"]
 
 
@@ -131,13 +135,15 @@ class TemporalStack(Feature[TemporalStackParams]):
         names = self._names(columns)
         _check_memory(table.height, len(columns), len(names))
         rows = order_rows(table)
-        base = matrix(table, columns)[rows.order]
-        # Columns of a Fortran array are contiguous, so the table takes them without a copy.
-        stacked = np.empty((table.height, len(names)), dtype=np.float32, order="F")
+        base = columns_of(table, columns)[:, rows.order]
         window = self._pool_window(table) if self.params.add_pool and table.height else None
-        for run in rows.runs:
-            stacked[rows.order[run]] = self._stack(base[run], window)
-        return with_values(table, {name: stacked[:, i] for i, name in enumerate(names)})
+        stacked = np.empty((len(names), table.height), dtype=np.float32)
+        n_stacked = self._stack(base, rows, stacked)
+        if window is not None:
+            pooled = _pool(base, rows.runs, self.params.pool_stats, *window)
+            for target, statistic in zip(stacked[n_stacked:], pooled, strict=True):
+                target[rows.order] = statistic
+        return with_values(table, dict(zip(names, stacked, strict=True)))
 
     def _names(self, columns: list[str]) -> list[str]:
         names = columns
@@ -157,26 +163,75 @@ class TemporalStack(Feature[TemporalStackParams]):
         width = max(1, round(self.params.win_sec * fps))
         return sigma, max(1.0, width / (2 * sigma))
 
-    def _stack(self, base: FloatArray, window: tuple[float, float] | None) -> FloatArray:
-        parts = [base]
+    def _stack(self, base: FloatArray, rows: RowOrder, stacked: Floats32) -> int:
+        """Fill the first rows of ``stacked`` with the values at all offsets, and count them."""
+        offsets, sigma = [0], 0.0
         if self.params.use_temporal_stack:
-            sigma = self.params.sigma_stack
-            smooth = gaussian_finite(base, sigma) if sigma > 0 else base
-            positions = np.arange(len(base))
-            last = len(base) - 1
-            parts = [smooth[np.clip(positions + o, 0, last)] for o in self.params.offsets()]
-        if window is not None:
-            parts += _pool(base, self.params.pool_stats, *window)
-        return np.hstack(parts)
+            offsets, sigma = self.params.offsets(), self.params.sigma_stack
+        smooth = gaussian_float32(base, rows.runs, sigma) if sigma > 0 else base.astype(np.float32)
+        n = len(smooth)
+        targets = {offset: stacked[k * n : (k + 1) * n] for k, offset in enumerate(offsets)}
+        _shift(smooth, rows, targets)
+        return len(offsets) * len(smooth)
+
+
+def _shift(smooth: Floats32, rows: RowOrder, targets: Mapping[int, Floats32]) -> None:
+    """Fill each target, in the order of the table, with the values so many rows further on."""
+    places = [_even_slice(rows.order[run]) for run in rows.runs]
+    if len(rows.order) < _LONG * len(places) or None in places:
+        return _shift_row_by_row(smooth, rows, targets)
+    for offset, target in targets.items():
+        for run, place in zip(rows.runs, places, strict=True):
+            values, shifted = smooth[:, run], target[:, place]
+            n_rows = values.shape[1]
+            begin = min(max(-offset, 0), n_rows)
+            end = max(min(n_rows - offset, n_rows), begin)
+            shifted[:, :begin] = values[:, :1]
+            shifted[:, begin:end] = values[:, begin + offset : end + offset]
+            shifted[:, end:] = values[:, -1:]
+    return None
+
+
+def _even_slice(places: IntArray) -> slice | None:
+    """The same places as a slice; None where they do not ascend in even steps."""
+    step = int(places[1] - places[0]) if len(places) > 1 else 1
+    if step <= 0 or (np.diff(places) != step).any():
+        return None
+    return slice(int(places[0]), int(places[-1]) + 1, step)
+
+
+def _shift_row_by_row(smooth: Floats32, rows: RowOrder, targets: Mapping[int, Floats32]) -> None:
+    lengths = [run.stop - run.start for run in rows.runs]
+    first = rows.restore(np.repeat([run.start for run in rows.runs], lengths))
+    last = rows.restore(np.repeat([run.stop - 1 for run in rows.runs], lengths))
+    positions = rows.restore(np.arange(len(rows.order)))
+    for offset, target in targets.items():
+        source = np.clip(positions + offset, first, last)
+        for values, shifted in zip(smooth, target, strict=True):
+            # All is in range, but any other mode would make a copy first.
+            np.take(values, source, out=shifted, mode="clip")
 
 
 def _pool(
-    base: FloatArray, stats: tuple[Statistic, ...], sigma: float, truncate: float
-) -> list[npt.NDArray[np.float64]]:
-    mean = gaussian_finite(base, sigma, truncate)
-    variance = np.maximum(gaussian_finite(base**2, sigma, truncate) - mean**2, 0.0)
+    base: FloatArray,
+    runs: list[slice],
+    stats: tuple[Statistic, ...],
+    sigma: float,
+    truncate: float,
+) -> Iterator[FloatArray | Floats32]:
+    """Statistics of each column, one statistic after the other."""
+    if set(stats) <= {"mean"}:
+        for _ in stats:
+            yield from gaussian_float32(base, runs, sigma, truncate)
+        return
+    mean, squares = np.empty(base.shape), np.empty(base.shape)
+    for run in runs:
+        mean[:, run] = gaussian_finite(base[:, run].T, sigma, truncate).T
+        squares[:, run] = gaussian_finite(base[:, run].T ** 2, sigma, truncate).T
+    variance = np.maximum(squares - mean**2, 0.0)
     known = {"mean": mean, "variance": variance, "std": np.sqrt(variance)}
-    return [known[stat] for stat in stats]
+    for stat in stats:
+        yield from known[stat]
 
 
 def _values(schema: pl.Schema) -> list[str]:
