@@ -15,7 +15,7 @@ from mosaic_dagster.errors import HashingError, ParamsError, PipelineDefinitionE
 from mosaic_dagster.features import Feature, Params, StepRef, get_feature
 from mosaic_dagster.features.inputs import JoinOn
 from mosaic_dagster.hashing import canonical_json
-from mosaic_dagster.store import StepOutput
+from mosaic_dagster.store import StepOutput, version_of
 
 TRACKS = "tracks"
 """Name of the step that every pipeline starts from."""
@@ -253,6 +253,9 @@ class CallbackStep:
     def __post_init__(self) -> None:
         check_name(self.name, "step")
         _check_inputs(self.name, self.inputs)
+        if not (inspect.isfunction(self.fn) or inspect.ismethod(self.fn)):
+            msg = f"The code of step {self.name!r} is {self.fn!r}, not a function."
+            raise PipelineDefinitionError(msg, "Give a function; its arguments go into params.")
         try:
             canonical_json(self.params)
         except HashingError as error:
@@ -270,14 +273,12 @@ class CallbackStep:
 
     @property
     def version(self) -> str:
-        """Digest of the function's module and parameters: an edit of them is a new version."""
-        module = inspect.getmodule(self.fn)
-        try:
-            source = inspect.getsource(module if module is not None else self.fn)
-        except (OSError, TypeError):  # typed at a prompt: only the code itself is known
-            source = (
-                self.fn.__code__.co_code.hex() if hasattr(self.fn, "__code__") else repr(self.fn)
-            )
+        """Digest of the function's module and parameters: an edit of them is a new version.
+
+        A function that is marked by :func:`~mosaic_dagster.store.versioned` counts by that mark.
+        """
+        marked = version_of(self.fn)
+        source = marked if marked is not None else _source(self.fn)
         asked = f"{self.fn.__qualname__}\n{source}"
         if self.params:
             asked += f"\n{canonical_json(self.params)}"
@@ -287,6 +288,14 @@ class CallbackStep:
     def summary(self) -> str:
         """What the step does, in a sentence."""
         return self.description or (inspect.getdoc(self.fn) or "").partition("\n")[0]
+
+
+def _source(fn: Callback) -> str:
+    module = inspect.getmodule(fn)
+    try:
+        return inspect.getsource(module if module is not None else fn)
+    except (OSError, TypeError):  # typed at a prompt: only the code itself is known
+        return str(fn.__code__.co_code.hex())
 
 
 @dataclass(frozen=True)

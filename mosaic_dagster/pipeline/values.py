@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import polars as pl
 
 from mosaic_dagster.dataset import Dataset, Scope
 from mosaic_dagster.dataset.labels import Labels, align_labels, read_labels_file
-from mosaic_dagster.errors import MissingColumnError, ParamsError
+from mosaic_dagster.errors import MissingColumnError, ParamsError, PipelineError, UnknownRunError
 from mosaic_dagster.features import (
     LabelsSource,
     ResultColumn,
@@ -20,6 +20,7 @@ from mosaic_dagster.features import (
 )
 from mosaic_dagster.features.output import META_COLUMNS
 from mosaic_dagster.keys import EntryKey
+from mosaic_dagster.pipeline.labels import label_kinds
 from mosaic_dagster.pipeline.pipeline import Pipeline
 from mosaic_dagster.pipeline.run import DatasetRun
 from mosaic_dagster.pipeline.selection import Selection
@@ -67,35 +68,79 @@ def load_values(
         A table does not have the column.
     AlignmentError
         Tables of individuals and of pairs are asked for together.
+    UnknownRunError
+        A run or a feature is not known.
+    PipelineError
+        A source is out of date, failed or not made for an entry that is asked for; a scope leaves
+        such entries out.
     """
     columns = [source for source in sources if not isinstance(source, LabelsSource)]
-    if not columns:
-        msg = "No column is asked for beside labels."
-        raise ParamsError(msg, "Name at least one column that the labels belong to.")
+    _check(columns, sources)
     run = DatasetRun(dataset, [pipeline] if pipeline else [], selection=Selection(overwrite=False))
     found = [_find(dataset, run, pipeline, source) for source in columns]
     kinds = [source.kind for source in sources if isinstance(source, LabelsSource)]
-    known = {kind: run.ingested.get(labels_step(kind)) for kind in kinds}
-    labels = {kind: _paths(dataset, s.statuses) for kind, s in known.items() if s is not None}
+    labels = {kind: _labels_of(dataset, run, kind) for kind in kinds}
     names = _distinct([column.name for column in found])
-    shared = set.intersection(*(set(column.paths) for column in found))
-    keys = sorted(EntryKey.parse(key) for key in shared)
-    chosen = keys if scope is None else scope.select(keys)
-    parts = [_with_labels(_joined(found, names, key), kinds, labels, key) for key in sorted(chosen)]
-    return pl.concat(parts, how="vertical_relaxed") if parts else pl.DataFrame()
+    keys = sorted(EntryKey.parse(key) for key in set.intersection(*(set(c.keys) for c in found)))
+    chosen = sorted(keys if scope is None else scope.select(keys))
+    _check_made([*found, *labels.values()], chosen)
+    parts = [_with_labels(_joined(found, names, key), labels, key) for key in chosen]
+    if not parts:
+        msg = f"No recording has {' and '.join(column.source for column in found)}."
+        raise PipelineError(msg, "Run the pipeline first, or widen the scope.")
+    return pl.concat(parts, how="vertical_relaxed")
+
+
+def _check(columns: Sequence[ValueSource], sources: Sequence[ValueSource]) -> None:
+    if not columns:
+        msg = "No column is asked for beside labels."
+        raise ParamsError(msg, "Name at least one column that the labels belong to.")
+    for source in columns:
+        name = getattr(source, "column", None)
+        if name in META_COLUMNS:
+            msg = f"The column {name!r} is a key, which is always there."
+            raise ParamsError(msg, "Leave it out.")
+    labels = [source for source in sources if isinstance(source, LabelsSource)]
+    if len({source.kind for source in labels}) < len(labels):
+        msg = "Labels of one kind are asked for twice."
+        raise ParamsError(msg, "Leave one of them out.")
+
+
+def _labels_of(dataset: Dataset, run: DatasetRun, kind: str) -> _Column:
+    state = run.ingested.get(labels_step(kind))
+    if state is None:
+        kinds = ", ".join(sorted(label_kinds(dataset, run.snapshot))) or "none"
+        msg = f"The dataset has no labels of kind {kind!r}."
+        raise ParamsError(msg, f"Its kinds are: {kinds}.")
+    return _made(dataset, f"The labels of kind {kind!r}", "", state.statuses)
+
+
+def _check_made(columns: Sequence[_Column], keys: Sequence[EntryKey]) -> None:
+    """Refuse to leave out what is only out of date: a figure would be of fewer recordings."""
+    for column in columns:
+        late = [key for key in keys if str(key) in column.late]
+        if late:
+            why = column.late[str(late[0])]
+            msg = f"{column.source} is {why} for {late[0]}, and {len(late)} of {len(keys)} entries."
+            raise PipelineError(msg, "Run the pipeline first, or name the entries in a scope.")
 
 
 @dataclass(frozen=True)
 class _Column:
-    """A column of one table per entry."""
+    """A column of one table per entry, and the state of the entries that have no table."""
 
     source: str
     name: str
-    paths: dict[str, Path]
+    paths: Mapping[str, Path]
+    late: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def keys(self) -> list[str]:
+        """Entries that have a table, or would have one."""
+        return [*self.paths, *self.late]
 
     def read(self, key: EntryKey, name: str) -> pl.DataFrame:
-        path = self.paths[str(key)]
-        table = read_table(path)
+        table = read_table(self.paths[str(key)])
         if self.name not in table.columns:
             msg = f"{self.source} has no column {self.name!r} for {key}."
             raise MissingColumnError(msg, f"It has: {', '.join(table.columns)}.")
@@ -107,7 +152,7 @@ def _find(
     dataset: Dataset, run: DatasetRun, pipeline: Pipeline | None, source: ValueSource
 ) -> _Column:
     if isinstance(source, TracksColumn):
-        return _Column(TRACKS, source.column, _paths(dataset, run.tracks.statuses))
+        return _made(dataset, TRACKS, source.column, run.tracks.statuses)
     if isinstance(source, ResultColumn):
         return _Column(source.feature, source.column, _paths_of_run(dataset, source))
     assert isinstance(source, StepRef)
@@ -115,27 +160,32 @@ def _find(
         msg = f"The step reference to {source.step!r} names no column, or no pipeline is given."
         raise ParamsError(msg, 'Write StepRef("step", column="…"), and give the pipeline.')
     pipeline.graph().require(source.step)
-    statuses = run.evaluations[pipeline.name].entries(source.step)
-    return _Column(f"Step {source.step!r}", source.column, _paths(dataset, statuses))
+    evaluation = run.evaluations[pipeline.name]
+    if not evaluation.bound.steps[source.step].has_entries:
+        msg = f"Step {source.step!r} has no table for each recording."
+        raise ParamsError(msg, "Refer to a feature step.")
+    statuses = evaluation.entries(source.step)
+    return _made(dataset, f"Step {source.step!r}", source.column, statuses)
 
 
-def _paths(dataset: Dataset, statuses: Mapping[str, EntryStatus]) -> dict[str, Path]:
-    """Table of each entry that has one."""
-    made = {
-        key: status.result
-        for key, status in statuses.items()
-        if status.state in DONE and status.result is not None
-    }
-    return {
-        key: dataset.objects.path(result.output_sha256, result.ext)
-        for key, result in made.items()
-        if result.output_sha256 is not None
-    }
+def _made(dataset: Dataset, source: str, name: str, statuses: Mapping[str, EntryStatus]) -> _Column:
+    paths: dict[str, Path] = {}
+    late: dict[str, str] = {}
+    for key, status in statuses.items():
+        result = status.result if status.state in DONE else None
+        if result is None or result.output_sha256 is None:
+            late[key] = status.state
+        else:
+            paths[key] = dataset.objects.path(result.output_sha256, result.ext)
+    return _Column(source, name, paths, late)
 
 
 def _paths_of_run(dataset: Dataset, source: ResultColumn) -> dict[str, Path]:
     registry = dataset.registry
     run_id = source.run_id or registry.latest_run_id(source.feature)
+    if not registry.has_run(source.feature, run_id):
+        msg = f"The feature {source.feature!r} has no run {run_id!r}."
+        raise UnknownRunError(msg, "registry.list_runs(feature) lists its runs.")
     entries = registry.list_entries(source.feature, run_id)
     rows = entries.select("group", "sequence", "sha256", "ext").drop_nulls("sha256").rows()
     return {
@@ -167,15 +217,10 @@ def _joined(found: Sequence[_Column], names: Sequence[str], key: EntryKey) -> pl
     return join_inputs(tables, [column.source for column in found])
 
 
-def _with_labels(
-    table: pl.DataFrame,
-    kinds: Sequence[str],
-    labels: Mapping[str, Mapping[str, Path]],
-    key: EntryKey,
-) -> pl.DataFrame:
+def _with_labels(table: pl.DataFrame, labels: Mapping[str, _Column], key: EntryKey) -> pl.DataFrame:
     columns = []
-    for kind in kinds:
-        path = labels.get(kind, {}).get(str(key))
+    for kind, column in labels.items():
+        path = column.paths.get(str(key))
         found = None if path is None else read_labels_file(path)
         if found is not None and not isinstance(found, Labels):
             msg = f"The labels of kind {kind!r} are tags of individuals, not of frames."

@@ -46,7 +46,7 @@ from mosaic_dagster.store.feature_registry.registry import FeatureRegistry, open
 from mosaic_dagster.store.gc import collect
 from mosaic_dagster.store.library import PipelineLibrary
 from mosaic_dagster.store.output_writer import OutputWriter, WrittenStep
-from mosaic_dagster.store.outputs import StepOutput
+from mosaic_dagster.store.outputs import StepOutput, version_of, versioned
 from mosaic_dagster.store.trained_chain import TrainedChain
 from mosaic_dagster.store.workspace import Leaving, LeavingFile, Preview, WorkspaceStore
 
@@ -104,4 +104,6 @@ __all__ = [
     "open_registry",
     "register_metric",
     "register_operator",
+    "version_of",
+    "versioned",
 ]

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import polars as pl
 
@@ -16,6 +16,10 @@ from mosaic_dagster.store.content import durable
 from mosaic_dagster.store.content.codecs import encode_table
 from mosaic_dagster.store.content.file_names import LONGEST_FILE_NAME, safe_file_name
 from mosaic_dagster.store.trained_chain import TrainedChain
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_VERSION = "mosaic_version"
 
 OutputData = bytes | str | pl.DataFrame | Mapping[str, Any]
 
@@ -149,3 +153,22 @@ def _encoded(data: OutputData, name: str, extension: str) -> EncodedOutput:
     except StoreTypeError as error:
         msg = f"The output {name!r} was not written. {error.what}"
         raise StoreTypeError(msg, error.remedy) from error
+
+
+def versioned(version: str) -> Callable[[F], F]:
+    """Mark the function of a step with a version that its author changes when results change.
+
+    Without a mark the text of the function's module counts, which knows no code that it calls.
+    """
+
+    def mark(fn: F) -> F:
+        setattr(fn, _VERSION, version)
+        return fn
+
+    return mark
+
+
+def version_of(fn: Callable[..., Any]) -> str | None:
+    """The version that a function is marked with, or None."""
+    version = getattr(fn, _VERSION, None)
+    return version if isinstance(version, str) else None

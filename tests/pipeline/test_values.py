@@ -6,7 +6,13 @@ import pytest
 
 from mosaic_dagster import EntryKey
 from mosaic_dagster.dataset import Labels, Scope
-from mosaic_dagster.errors import MissingColumnError, ParamsError, UnknownStepError
+from mosaic_dagster.errors import (
+    MissingColumnError,
+    ParamsError,
+    PipelineError,
+    UnknownRunError,
+    UnknownStepError,
+)
 from mosaic_dagster.features import LabelsSource, ResultColumn, StepRef, TracksColumn
 from mosaic_dagster.pipeline import load_values
 
@@ -65,3 +71,21 @@ def test_what_cannot_be_gathered_is_said(made):
         load_values(dataset, [StepRef("shft", column="x")], pipeline)
     with pytest.raises(MissingColumnError, match="no column 'y'"):
         load_values(dataset, [StepRef("shift", column="y")], pipeline)
+    with pytest.raises(ParamsError, match="Its kinds are: behavior"):
+        load_values(dataset, [SOURCES[0], LabelsSource(kind="behaviour")], pipeline)
+    with pytest.raises(ParamsError, match="always there"):
+        load_values(dataset, [TracksColumn(column="time")])
+    with pytest.raises(ParamsError, match="twice"):
+        load_values(dataset, [SOURCES[1], SOURCES[3], SOURCES[3]])
+    with pytest.raises(UnknownRunError, match="no run 'zz'"):
+        load_values(dataset, [ResultColumn(feature="toy-shift", run_id="zz", column="x")])
+
+
+def test_what_is_only_out_of_date_is_not_left_out(made, toy):
+    """A figure of eleven recordings must not turn into one of ten without a word."""
+    dataset, pipeline = made
+    dataset.add_tracks(EntryKey("g", "s2"), toy.tracks(99.0), overwrite=True)
+    with pytest.raises(PipelineError, match=r"'shift' is stale for g/s2, and 1 of 3"):
+        load_values(dataset, SOURCES, pipeline)
+    rest = load_values(dataset, SOURCES[:2], pipeline, Scope(entries=["g/s1", "g/s3"]))
+    assert rest["sequence"].unique().sort().to_list() == ["s1", "s3"]

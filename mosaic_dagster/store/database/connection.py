@@ -254,6 +254,8 @@ class Database:
         if not gate.writable and not self.path.exists():
             raise self._unwritable_error()
         gate.holder.acquire(deadline, self.lock_timeout)
+        if not self.path.exists():
+            gate.current.clear()  # a new file may get the number of one that was deleted
         # The modes cannot be mixed in one process, so what is written is for the callers to keep.
         gate.con = gate.attachment.attach(deadline, self.lock_timeout, read_only=not gate.writable)
 
