@@ -281,6 +281,18 @@ class Dataset:
         """
         return label_store.load_labels(self, key, kind)
 
+    def remove_labels(self, key: EntryKey, kind: str = BEHAVIOR) -> None:
+        """Take the labels of an entry away; what was made with them is out of date then.
+
+        Raises
+        ------
+        EntryNotFoundError
+            The entry has none of this kind.
+        EntryExistsError
+            They come from a file that is there, and would come back.
+        """
+        label_store.remove_labels(self, key, kind)
+
     def label_kinds(self) -> list[str]:
         """Kinds of labels that the dataset has, or has a source of, sorted."""
         return label_store.label_kinds(self)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from mosaic_dagster.dataset.identity import source_run_id
 from mosaic_dagster.dataset.labels.files import AnyLabels, encode_labels, read_labels_file
 from mosaic_dagster.dataset.labels.id_tags import IdTags
+from mosaic_dagster.dataset.paths import resolve_path
 from mosaic_dagster.dataset.validation import nearest
 from mosaic_dagster.errors import EntryExistsError, EntryNotFoundError, LabelsError
 from mosaic_dagster.hashing import digest
@@ -51,6 +52,18 @@ def add_labels(
         dataset.registry.start_runs([RunRow(run_id, run_id, "1", params_json="{}")])
         dataset.registry.commit([outcome])
         dataset.registry.finish_runs([(run_id, "finished")])
+
+
+def remove_labels(dataset: Dataset, key: EntryKey, kind: str) -> None:
+    """Take labels of an entry away; see :meth:`Dataset.remove_labels`."""
+    asset = _asset(kind)
+    with dataset.registry.session():
+        _check_not_from_file(dataset, key, asset)
+        if not dataset.registry.drop_heads_at([("", asset, str(key))]):
+            load_labels(dataset, key, kind)  # says that there are none, and which there are
+        rows = dataset.registry.sources()
+        gone = [(r.path, r.key, r.asset) for r in rows if (r.key, r.asset) == (str(key), asset)]
+        dataset.registry.drop_sources(gone)
 
 
 def load_labels(dataset: Dataset, key: EntryKey, kind: str) -> AnyLabels:
@@ -120,10 +133,17 @@ def _check_free(dataset: Dataset, key: EntryKey, asset: str, overwrite: bool) ->
     if str(key) not in known:
         msg = f"The dataset {dataset.name!r} has no entry {key}."
         raise EntryNotFoundError(msg, nearest(str(key), known) or "Add its tracks first.")
-    for source in dataset.registry.sources():
-        if source.key == str(key) and source.asset == asset:
-            msg = f"The labels of {key} come from {source.path}."
-            raise EntryExistsError(msg, "Change that file, or use another kind.")
+    _check_not_from_file(dataset, key, asset)
     if not overwrite and str(key) in _heads(dataset, asset):
         msg = f"The entry {key} of {dataset.name!r} has {asset} already."
         raise EntryExistsError(msg, "Use overwrite=True to replace them.")
+
+
+def _check_not_from_file(dataset: Dataset, key: EntryKey, asset: str) -> None:
+    """Refuse labels whose file is there: the next run would bring them back."""
+    for source in dataset.registry.sources():
+        if source.key == str(key) and source.asset == asset:
+            path = resolve_path(source.path, dataset.base)
+            if path.exists():
+                msg = f"The labels of {key} come from {source.path}."
+                raise EntryExistsError(msg, "Change or remove that file, or use another kind.")

@@ -9,7 +9,8 @@ import polars as pl
 
 from mosaic_dagster.dataset import Dataset
 from mosaic_dagster.pipeline.run import DatasetRun
-from mosaic_dagster.store import ResultRow
+from mosaic_dagster.pipeline.steps import NO_PIPELINE, TRACKS
+from mosaic_dagster.store import FeatureRegistry, Head, ResultRow
 
 if TYPE_CHECKING:
     from mosaic_dagster.pipeline.pipeline import Pipeline
@@ -35,8 +36,10 @@ def clean_table(
     A result is wanted while a declared step's last record points to it, or while its key is the
     one that a declared step would have now. Records of steps that the given pipelines no longer
     declare go, and with ``all_declared`` those of pipelines that are not given at all, and the
-    entries whose source files are gone (feature ``recording``, the entry in place of a run id).
-    The files themselves go with ``mosaic store gc``.
+    entries whose source files are gone (feature ``recording``, the entry in place of a run id),
+    and labels whose files are gone. Labels that were added by hand always stay, also those of an
+    entry that goes: nothing could make them again. The files themselves go with
+    ``mosaic store gc``.
 
     Parameters
     ----------
@@ -51,27 +54,34 @@ def clean_table(
     """
     run = DatasetRun(dataset, pipelines)
     gone_entries = vanished_entries(run) if all_declared else frozenset()
-    wanted = _wanted_keys(run, gone_entries)
-    declared = {(p.name, step.name) for p in pipelines for step in p.steps}
-    names = {p.name for p in pipelines}
+    gone_labels = _vanished_labels(run) if all_declared else frozenset()
     registry = dataset.registry
     with registry.session():
-        undeclared = []
-        for pipeline in sorted({pipeline for pipeline, _, _ in registry.pipelines()}):
-            for head in registry.heads(pipeline):
-                gone = pipeline in names or (all_declared and pipeline)
-                if gone and (pipeline, head.step) not in declared:
-                    undeclared.append((pipeline, head.step))
-                elif head.key not in gone_entries:
-                    wanted.add(head.action_key)
+        heads = [(p, h) for p in _recorded(registry) for h in registry.heads(p)]
+        by_hand = _by_hand(registry, [h for pipeline, h in heads if pipeline == NO_PIPELINE])
+        declared = {(p.name, step.name) for p in pipelines for step in p.steps}
+        names = {p.name for p in pipelines}
+        wanted = _wanted_keys(run, gone_entries, gone_labels)
+        dropped = []
+        for pipeline, head in heads:
+            of_pipelines = pipeline in names or (all_declared and pipeline != NO_PIPELINE)
+            undeclared = of_pipelines and (pipeline, head.step) not in declared
+            gone = head.key in gone_entries and head.action_key not in by_hand
+            if undeclared or gone or (head.step, head.key) in gone_labels:
+                dropped.append((pipeline, head.step, head.key))
+            else:
+                wanted.add(head.action_key)
         rows = registry.stored_results()
         table = _grouped(rows, wanted, gone_entries, dry_run)
         if not dry_run:
-            _forget(run, gone_entries)
-            for pipeline, step in sorted(set(undeclared)):
-                registry.drop_heads(pipeline, [step])
+            registry.drop_heads_at(dropped)
+            _forget(run, gone_entries, gone_labels)
             registry.drop_results([r.action_key for r in rows if r.action_key not in wanted])
     return table
+
+
+def _recorded(registry: FeatureRegistry) -> list[str]:
+    return sorted({pipeline for pipeline, _, _ in registry.pipelines()})
 
 
 def vanished_entries(run: DatasetRun) -> frozenset[str]:
@@ -80,17 +90,48 @@ def vanished_entries(run: DatasetRun) -> frozenset[str]:
     return frozenset(key for key in vanished if not run.tracks.sources.get(key))
 
 
-def _forget(run: DatasetRun, gone: Set[str]) -> None:
+def _vanished_labels(run: DatasetRun) -> frozenset[tuple[str, str]]:
+    """Step and entry of labels that came from files, none of which is there any more."""
+    return frozenset(
+        (asset, row.key)
+        for asset, state in run.ingested.items()
+        if state is not run.tracks
+        for row in state.scan.vanished
+        if not state.sources.get(row.key)
+    )
+
+
+def _by_hand(registry: FeatureRegistry, heads: Sequence[Head]) -> frozenset[str]:
+    """Action keys of labels that no file was read for."""
+    labels = [h.action_key for h in heads if h.step != TRACKS and h.state != "failed"]
+    made_from = registry.dependencies_of(labels)
+    return frozenset(key for key in labels if not made_from.get(key))
+
+
+def _forget(run: DatasetRun, gone: Set[str], gone_labels: Set[tuple[str, str]]) -> None:
     registry = run.dataset.registry
-    registry.drop_heads_of_entries(gone)
-    registry.drop_sources([(r.path, r.key) for r in registry.sources() if r.key in gone])
+    # What is left of a recording of several files is read without the others from now on.
+    vanished = {(row.path, row.key) for row in run.tracks.scan.vanished}
+    registry.drop_sources(
+        (row.path, row.key, row.asset)
+        for row in registry.sources()
+        if row.key in gone
+        or (row.asset, row.key) in gone_labels
+        or (row.asset == TRACKS and (row.path, row.key) in vanished)
+    )
     registry.drop_entries(gone)
 
 
-def _wanted_keys(run: DatasetRun, gone_entries: Set[str]) -> set[str]:
+def _wanted_keys(
+    run: DatasetRun, gone_entries: Set[str], gone_labels: Set[tuple[str, str]]
+) -> set[str]:
     """Keys that a declared step would have now, where they are known."""
-    ingested = (item for state in run.ingested.values() for item in state.statuses.items())
-    statuses = [status for key, status in ingested if key not in gone_entries]
+    statuses = [
+        status
+        for asset, state in run.ingested.items()
+        for key, status in state.statuses.items()
+        if key not in gone_entries and (asset, key) not in gone_labels
+    ]
     for evaluation in run.evaluations.values():
         for step in evaluation.bound.steps:
             units = evaluation.units(step).items()

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from mosaic_dagster.dataset import Dataset
 from mosaic_dagster.dataset.identity import source_action_key, source_run_id
 from mosaic_dagster.dataset.scan import FoundSource, SourceScan
-from mosaic_dagster.dataset.sources import reader_of, resolve_params
+from mosaic_dagster.dataset.sources import reader_of, readers_for, resolve_params
 from mosaic_dagster.errors import MosaicError
 from mosaic_dagster.keys import EntryKey
 from mosaic_dagster.pipeline.snapshot import Snapshot
@@ -146,6 +146,7 @@ class StatusReader(ABC):
             str(key): found for key, found in scan.by_entry().items()
         }
         self.facts = facts_of(dataset)
+        self.incomplete = _incomplete(scan, self.sources)
 
     @abstractmethod
     def without_source(self, key: str) -> EntryStatus:
@@ -166,7 +167,9 @@ class StatusReader(ABC):
         for key in keys:
             if key not in self.sources:
                 found[key] = self.without_source(key)
-            elif self.pinned:
+            elif key in self.incomplete and key not in self.heads:
+                found[key] = EntryStatus("blocked", VANISHED)
+            elif self.pinned or key in self.incomplete:
                 found[key] = self.as_recorded(key)
             else:
                 try:
@@ -252,6 +255,21 @@ class StatusReader(ABC):
         now = "+".join(sorted(item.sha256 for item in inputs))
         reason = CHANGED if self.sources_then(key) != now else "params"
         return replace(status, state="stale", reason=reason)
+
+
+def _incomplete(scan: SourceScan, sources: Mapping[str, Sequence[FoundSource]]) -> frozenset[str]:
+    """Entries of several files of which some are gone.
+
+    Read without them, an animal would be missing and the others numbered anew; so what was read
+    stays until the missing files are forgotten.
+    """
+    found = set()
+    for row in scan.vanished:
+        for source in sources.get(row.key, ()):
+            reader = readers_for(source.rule)[source.rule.format]
+            if reader.merges and row.rule == f"{source.rule.format}:{source.rule_digest}":
+                found.add(row.key)
+    return frozenset(found)
 
 
 def facts_of(dataset: Dataset) -> Facts:

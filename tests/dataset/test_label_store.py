@@ -8,6 +8,7 @@ import pytest
 from mosaic_dagster.dataset import Dataset, EntryKey, SourceRule
 from mosaic_dagster.dataset.label_store import load_id_labels, save_id_labels
 from mosaic_dagster.dataset.labels import IdTags, Labels
+from mosaic_dagster.dataset.paths import resolve_path
 from mosaic_dagster.errors import EntryExistsError, EntryNotFoundError, LabelsError
 from mosaic_dagster.store.feature_registry.records import SourceRow
 
@@ -82,7 +83,10 @@ def test_labels_from_a_file_belong_to_the_file(dataset: Dataset) -> None:
     """The next ingest would bring the file's labels back over those added by hand."""
     at = ("boris_events:x", "0" * 64, 1, 1, 1, "present", "labels/behavior")
     dataset.registry.put_sources([SourceRow("rec/a.csv", str(KEY), *at)])  # type: ignore[arg-type]
-    with pytest.raises(EntryExistsError, match=r"come from rec/a.csv. Change that file, or use"):
+    file = resolve_path("rec/a.csv", dataset.base)
+    file.parent.mkdir(parents=True)
+    file.touch()
+    with pytest.raises(EntryExistsError, match=r"come from rec/a.csv. Change or remove that file"):
         dataset.add_labels(KEY, labels(1), overwrite=True)
     dataset.add_labels(KEY, labels(1), kind="second_rater")
     dataset.add_labels(OTHER, labels(1))

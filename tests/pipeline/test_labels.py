@@ -19,6 +19,7 @@ from mosaic_dagster.errors import (
     RunFailedError,
 )
 from mosaic_dagster.pipeline import DatasetRun
+from mosaic_dagster.pipeline.clean import clean_table
 from mosaic_dagster.store import StepOutput
 
 NAMES = {0: "rest", 1: "walk"}
@@ -201,3 +202,46 @@ def test_a_feature_cannot_read_labels_as_its_table(toy):
     step = FeatureStep("classes", toy.Labelled, {}, ["labels/behavior"])
     with pytest.raises(PipelineDefinitionError, match="LabelsSource"):
         Pipeline(name="wrong").add(step).graph()
+
+
+def test_cleaning_keeps_labels_that_were_added_by_hand(files, layered, run):
+    """Hours of scoring cannot be computed again; a disk that is not mounted must not cost them."""
+    dataset, folder = files
+    pipeline = layered()
+    run(pipeline, dataset)
+    dataset.add_labels(S1, walks(until=2), kind="second_rater")
+    content = (folder / "s1.csv").read_bytes()
+    (folder / "s1.csv").unlink()
+    clean_table(dataset, [pipeline], dry_run=False, all_declared=True)
+    assert S1 not in dataset.entries()
+    (folder / "s1.csv").write_bytes(content)
+    run(pipeline, dataset)
+    labels = dataset.labels(S1, "second_rater")
+    assert isinstance(labels, Labels)
+    assert labels.events.height == 2
+
+
+def test_cleaning_forgets_labels_whose_file_is_gone(from_files, pipeline, run, states):
+    """Withdrawn labels must not train models for ever."""
+    dataset, folder = from_files
+    run(pipeline, dataset)
+    (folder / "s1.classes").unlink()
+    clean_table(dataset, [pipeline], dry_run=False, all_declared=True)
+    with pytest.raises(EntryNotFoundError, match="none at all"):
+        dataset.labels(S1)
+    assert states(dataset, pipeline, "classes")["s1"] == "stale input: labels/behavior"
+    assert classes(run(pipeline, dataset), S1) == [None] * 4
+
+
+def test_labels_are_taken_away_by_hand(from_files, pipeline, run):
+    dataset, folder = from_files
+    run(pipeline, dataset)
+    with pytest.raises(EntryExistsError, match=r"s1\.classes"):
+        dataset.remove_labels(S1)
+    (folder / "s1.classes").unlink()
+    dataset.remove_labels(S1)
+    assert classes(run(pipeline, dataset), S1) == [None] * 4
+    with pytest.raises(EntryNotFoundError, match="none at all"):
+        dataset.remove_labels(S1)
+    dataset.add_labels(S1, walks(until=1))
+    assert classes(run(pipeline, dataset), S1) == [1, None, None, None]

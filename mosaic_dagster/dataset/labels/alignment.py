@@ -58,7 +58,7 @@ def align_labels(
     Raises
     ------
     LabelsError
-        The table has no column ``frame``.
+        The table has no column ``frame``, or a frame or an id of it is no whole number.
     """
     if "frame" not in table.columns:
         msg = f"A table without a column 'frame' cannot be labelled; it has {table.columns}."
@@ -66,7 +66,7 @@ def align_labels(
     if labels is None or not labels.events.height or not table.height:
         return Alignment(pl.Series("label", [background] * table.height, dtype=pl.Int64), 0)
     identity: list[str] = [c for c in ("id", "id1", "id2") if c in table.columns]
-    rows = table.select(pl.col("frame", *identity).cast(pl.Int64)).with_row_index(_ROW)
+    rows = _whole_numbers(table.select("frame", *identity)).with_row_index(_ROW)
     events = labels.events.with_row_index(_ORDER)
     found = pl.concat(
         rows.join(part, on=on, how="inner").select(_ROW, _ORDER, "label")
@@ -78,6 +78,21 @@ def align_labels(
     aligned = rows.select(_ROW).join(chosen, on=_ROW, how="left", maintain_order="left")
     label = aligned["label"] if background is None else aligned["label"].fill_null(background)
     return Alignment(label, int((chosen["classes"] > 1).sum()))
+
+
+def _whole_numbers(keys: pl.DataFrame) -> pl.DataFrame:
+    """Frames and ids as Int64; texts of whole numbers count as these, null stays null."""
+    whole = keys.select(pl.all().cast(pl.Int64, strict=False))
+    for column in keys.columns:
+        given, found = keys[column], whole[column]
+        bad = found.is_null() & given.is_not_null()
+        if given.dtype.is_float():
+            bad = bad | (found.cast(pl.Float64) != given.cast(pl.Float64)).fill_null(False)
+        if bad.any():
+            row = int(bad.arg_true()[0])
+            msg = f"The table has {column} {given[row]!r} in row {row} (rows count from 0)."
+            raise LabelsError(msg, "Labels find their rows by frames and ids, whole numbers.")
+    return whole
 
 
 def _parts(

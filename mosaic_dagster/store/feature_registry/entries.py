@@ -95,12 +95,13 @@ def put_sources(database: Database, rows: Iterable[SourceRow]) -> None:
         con.execute("INSERT OR REPLACE INTO features.sources BY NAME SELECT * FROM new_sources")
 
 
-def drop_sources(database: Database, pairs: Iterable[tuple[str, str]]) -> None:
-    """Forget raw files, each given as (path, entry key)."""
-    columns = {"path": TEXT, "key": TEXT}
-    with database.transaction() as con, rows_as(con, "asked", columns, list(pairs)):
+def drop_sources(database: Database, places: Iterable[tuple[str, str, str]]) -> None:
+    """Forget raw files, each given as (path, entry key, asset)."""
+    columns = {"path": TEXT, "key": TEXT, "asset": TEXT}
+    with database.transaction() as con, rows_as(con, "asked", columns, list(places)):
         con.execute(
-            "DELETE FROM features.sources WHERE (path, key) IN (SELECT (path, key) FROM asked)"
+            "DELETE FROM features.sources "
+            "WHERE (path, key, asset) IN (SELECT (path, key, asset) FROM asked)"
         )
 
 

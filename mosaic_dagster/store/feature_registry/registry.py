@@ -188,9 +188,9 @@ class FeatureRegistry:
         """Forget the heads of a pipeline, or of some of its steps; how many they were."""
         return results.drop_heads(self.database, pipeline, steps)
 
-    def drop_heads_of_entries(self, keys: Iterable[str]) -> int:
-        """Forget the heads of some entries in every pipeline; how many they were."""
-        return results.drop_heads_of_entries(self.database, keys)
+    def drop_heads_at(self, places: Iterable[tuple[str, str, str]]) -> int:
+        """Forget the heads at (pipeline, step, key); how many they were."""
+        return results.drop_heads_at(self.database, places)
 
     def drop_results(self, action_keys: Iterable[str]) -> int:
         """Forget results and their dependencies; how many results they were."""
@@ -226,9 +226,9 @@ class FeatureRegistry:
         """Add raw files as seen now, over those with the same path and entry."""
         entries.put_sources(self.database, rows)
 
-    def drop_sources(self, pairs: Iterable[tuple[str, str]]) -> None:
-        """Forget raw files, each given as (path, entry key)."""
-        entries.drop_sources(self.database, pairs)
+    def drop_sources(self, places: Iterable[tuple[str, str, str]]) -> None:
+        """Forget raw files, each given as (path, entry key, asset)."""
+        entries.drop_sources(self.database, places)
 
     def put_selection(self, keys: Sequence[str]) -> str:
         """Store a list of entry keys and return its digest."""

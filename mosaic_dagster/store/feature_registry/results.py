@@ -216,12 +216,14 @@ def drop_heads(database: Database, pipeline: str, steps: Iterable[str] | None = 
             )
 
 
-def drop_heads_of_entries(database: Database, keys: Iterable[str]) -> int:
-    """Forget the heads of some entries in every pipeline; how many they were."""
-    with database.transaction() as con, texts_as(con, "asked", keys):
+def drop_heads_at(database: Database, places: Iterable[tuple[str, str, str]]) -> int:
+    """Forget the heads at (pipeline, step, key); how many they were."""
+    columns = {"pipeline": TEXT, "step": TEXT, "key": TEXT}
+    with database.transaction() as con, rows_as(con, "asked", columns, list(places)):
         return _count(
             con.execute(
-                "DELETE FROM features.feature_entries WHERE key IN (SELECT value FROM asked)"
+                "DELETE FROM features.feature_entries "
+                "WHERE (pipeline, step, key) IN (SELECT (pipeline, step, key) FROM asked)"
             )
         )
 

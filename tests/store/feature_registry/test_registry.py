@@ -255,7 +255,7 @@ class TestDataset:
         )
         registry.put_sources([grown])
         assert registry.sources() == [grown, two]
-        registry.drop_sources([("/raw/a.h5", "g/b"), ("/raw/b.h5", "g/a")])
+        registry.drop_sources([("/raw/a.h5", "g/b", "tracks"), ("/raw/b.h5", "g/a", "tracks")])
         assert registry.sources() == [grown]
         registry.drop_sources([])
         assert registry.sources() == [grown]

@@ -107,10 +107,9 @@ class _Calms21Annotations:
             for clip in self.clips(path, params)
             if "annotations" in clip.fields and is_selected(clip.source, select)
         ]
-        if not found:
-            which = "" if select is None else f" of {select!r}"
-            msg = f"{path} has no annotated sequences{which}."
-            raise ReaderError(msg, "Take it out of the sources of labels, or change select.")
+        if not found and select is not None:
+            msg = f"{path} has no annotated sequences of {select!r}."
+            raise ReaderError(msg, "Change select, or take the file out of the sources of labels.")
         return found
 
 

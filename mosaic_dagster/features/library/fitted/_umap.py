@@ -14,6 +14,8 @@ from mosaic_dagster.features.kernels.arrays import FloatArray
 
 Single = npt.NDArray[np.float32]
 
+_LARGEST = float(np.finfo(np.float32).max)
+
 
 def require() -> Any:
     """The package.
@@ -61,6 +63,13 @@ def restore_map(unfitted: Any, points: FloatArray, coordinates: Single) -> Any:
 
 
 def place_rows(fitted: Any, values: FloatArray) -> Single:
-    """Coordinates of rows, shape (n_rows, 2); they depend on all rows and their order."""
-    with threadpool_limits(1):
-        return np.asarray(fitted.transform(values.astype(np.float32)), dtype=np.float32)
+    """Coordinates of rows, shape (n_rows, 2); they depend on all rows and their order.
+
+    Rows with a value beyond float32, which the package computes in, are NaN.
+    """
+    places = np.full((len(values), 2), np.nan, dtype=np.float32)
+    near = (np.abs(values) <= _LARGEST).all(axis=1)
+    if near.any():
+        with threadpool_limits(1):
+            places[near] = fitted.transform(values[near].astype(np.float32))
+    return places

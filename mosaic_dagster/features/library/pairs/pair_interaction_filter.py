@@ -93,10 +93,10 @@ class PairInteractionFilter(Feature[PairInteractionFilterParams]):
     ``max_dist`` apart and (with ``require_facing``) ``pi - |wrap(ANGLE1 - ANGLE2)|`` is below the
     limit. On the frames from the recording's first to its last, where a frame without a row or
     with a missing value is no meeting, follow a binary closing (gaps shorter than the structure are
-    filled, the ends of the recording stay as they are) and an opening. Meetings of ``min_run_frames`` or more are
-    padded inside the recording; those that then overlap are one interaction. Frames of an
-    interaction in which one of both has no row give no row. Rows are in the order of frame, id1,
-    id2.
+    filled, the ends of the recording stay as they are) and an opening. Meetings of
+    ``min_run_frames`` or more are padded inside the recording; those that then overlap are one
+    interaction. Frames of an interaction in which one of both has no row give no row. Rows are in
+    the order of frame, id1, id2.
     """
 
     name = "pair-interaction-filter"

@@ -106,9 +106,10 @@ def test_sequences_without_annotations_are_not_listed(write: Write) -> None:
     assert [one.sequence for one in read(path)] == [TRAIN.replace("/", "__")]
     with pytest.raises(ReaderError, match="has no annotated sequences of 'task1_test'"):
         READER.labelled(path, Calms21LabelParams(select="task1_test"))
+    # The files of unlabelled videos lie beside the others, and feed the tracks.
     bare = write("b.json", text({TEST: clip(None)}))
-    with pytest.raises(ReaderError, match=r"has no annotated sequences. Take it out"):
-        READER.read(bare, Calms21LabelParams())
+    assert READER.labelled(bare, Calms21LabelParams()) == []
+    assert READER.read(bare, Calms21LabelParams()) == []
 
 
 def test_frame_rates(write: Write) -> None:
