@@ -113,11 +113,13 @@ def cluster_agreement(
     AlignmentError
         An individual or a pair has two rows in one frame.
     ParamsError
-        ``max_frames`` is below 1, or the clusters are no whole numbers.
+        ``max_frames`` is below 1, the clusters are no whole numbers, or the labels are a mapping
+        whose keys are no entry keys.
     """
     if max_frames is not None and max_frames < 1:
         msg = f"max_frames is {max_frames}."
         raise ParamsError(msg, "Give at least 1, or None for all.")
+    _check_keys(labels)
     pairs = clusters.items() if isinstance(clusters, Mapping) else clusters
     parts: list[tuple[EntryKey, IntArray]] = []
     for key, table in pairs:
@@ -131,6 +133,15 @@ def cluster_agreement(
     if include_per_sequence:
         result["per_sequence"] = {str(key): compare(p[:, 0], p[:, 1]) for key, p in parts}
     return result
+
+
+def _check_keys(labels: object) -> None:
+    wrong = (
+        [k for k in labels if not isinstance(k, EntryKey)] if isinstance(labels, Mapping) else []
+    )
+    if wrong:
+        msg = f"Labels are given for {wrong[0]!r}, which is a {type(wrong[0]).__name__}."
+        raise ParamsError(msg, "Use entry keys; EntryKey.parse makes one of 'group/sequence'.")
 
 
 def compare(label: IntArray, cluster: IntArray) -> dict[str, Any]:

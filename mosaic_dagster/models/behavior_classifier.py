@@ -17,9 +17,8 @@ from pydantic import ValidationError
 from threadpoolctl import threadpool_limits
 
 from mosaic_dagster.dataset import Dataset
-from mosaic_dagster.dataset.validation import describe_problems
+from mosaic_dagster.dataset.validation import describe_problems, nearest
 from mosaic_dagster.errors import FitError, ParamsError
-from mosaic_dagster.features.kernels.arrays import BoolArray
 from mosaic_dagster.features.library.classification import (
     ClassifierSettings,
     TrainedClassifier,
@@ -30,19 +29,20 @@ from mosaic_dagster.keys import EntryKey
 from mosaic_dagster.models.behavior_report import TrainingReport
 from mosaic_dagster.models.evaluation import PROBABILITY, EntryScores, Evaluation, score_entry
 from mosaic_dagster.models.progress import CompositeProgressCallback, TrainingProgressCallback
-from mosaic_dagster.models.splits import By, Fold, explicit_folds, k_folds
+from mosaic_dagster.models.splits import By, Fold, check_n_folds, explicit_folds, k_folds
 from mosaic_dagster.models.training_rows import (
     LabelledTables,
     StepTables,
     TrainingRows,
     read_training_rows,
 )
-from mosaic_dagster.store import StepOutput
+from mosaic_dagster.store import StepOutput, versioned
 
 _BLOCK = 1 << 19
 """Values that are predicted at a time."""
 
 
+@versioned("1")
 def train_behavior_classifier(
     dataset: Dataset,
     results: Mapping[str, StepTables],
@@ -109,26 +109,41 @@ def train_behavior_classifier(
         ``per_class.csv``, ``per_class.parquet``, ``per_entry.parquet``, ``confusion.png``,
         ``ethogram.png``.
 
+    Notes
+    -----
+    The chain holds the models of the folds, not the one that is kept. Replaying it gives the class
+    with the greatest mean probability over the folds; thresholds and the default class play no
+    part, and a row with missing values is an error unless the estimators take them. For what the
+    kept model decides, use the feature ``classifier`` with its artifact. With
+    ``strategy="one_vs_rest"`` the artifacts of the folds are of the same form as the kept one, and
+    replaying the chain is refused, since independent probabilities have no mean of this kind.
+
+    Recordings whose labels cannot be read, match no row, or have no table are left out; the notes
+    name them.
+
     Raises
     ------
     ParamsError
-        A setting is unknown or wrong, or the default class is no class of the labels.
+        A setting is unknown or wrong, ``features`` or ``labels`` is no input of the step, or the
+        default class or a class with a threshold is no class of the labels.
     FitError
         There are too few labelled recordings, or a fold has fewer than two classes to learn.
     LabelsError, MissingColumnError, ScopeError
         The labels, the tables or the split do not fit; says where.
     """
     wanted = _settings(settings)
+    _check_inputs(results, features=features, labels=labels)
     tell = CompositeProgressCallback([] if progress is None else [progress])
     tell.on_phase("reading", f"tables of {features}, labels of {labels}")
     tables = LabelledTables(results[features], results[labels], directed, background)
     rows = read_training_rows(tables, max_train_rows, wanted.random_state)
     wanted = _with_default_class(wanted, rows)
-    trainer = _Trainer(tables, rows, wanted, min_iou, tell)
+    _check_thresholds(wanted, rows)
+    trainer = _Trainer(tables, rows, wanted, min_iou, tell, notes=rows.left_out)
     folds = _folds(rows, n_folds, by, split, wanted.random_state, trainer.notes)
     evaluations = [trainer.try_fold(fold, len(folds)) for fold in folds]
     tell.on_phase("fitting", "all labelled recordings")
-    kept = trainer.fit(np.ones(len(rows.labels), np.bool_), "the model that is kept")
+    kept = trainer.fit(rows.keys, "the model that is kept")
     config = {
         "features": features, "labels": labels, "n_folds": len(folds), "by": by, "split": split,
         "directed": directed, "background": background, "max_train_rows": max_train_rows,
@@ -164,7 +179,7 @@ class _Trainer:
     def try_fold(self, fold: Fold, total: int) -> Evaluation:
         """Fit on the recordings of a fold and score every labelled frame of its others."""
         self.tell.on_phase("fitting", fold.name)
-        trained = self.fit(self.rows.of(fold.train), fold.name)
+        trained = self.fit(fold.train, fold.name)
         self.classifiers.append(trained)
         scored = []
         for place, key in enumerate(fold.test):
@@ -175,10 +190,13 @@ class _Trainer:
         self.tell.on_epoch_end(fold.number, total, evaluation.scores)
         return evaluation
 
-    def fit(self, chosen: BoolArray, what: str) -> TrainedClassifier:
-        """Fit on some of the sampled rows, in one thread, so that bytes are always the same."""
+    def fit(self, keys: Sequence[EntryKey], what: str) -> TrainedClassifier:
+        """Fit on the sampled rows of some recordings, in one thread, for the same bytes always."""
+        chosen = self.rows.of(keys)
         labels = self.rows.labels[chosen]
-        settings = self._for_classes(set(np.unique(labels).tolist()), what)
+        present = set(np.unique(labels).tolist())
+        unsampled = self.rows.classes_of(keys) - present
+        settings = self._for_classes(present, unsampled, what)
         try:
             with threadpool_limits(1):
                 trained = fit_classifier(
@@ -186,17 +204,22 @@ class _Trainer:
                 )
         except FitError as error:
             msg = f"Training of {what}: {error.what}"
-            raise FitError(msg, f"{error.remedy} by='stratified' spreads rare classes.") from error
+            remedy = f"{error.remedy} by='stratified' spreads rare classes."
+            if unsampled:
+                msg = f"{msg} {len(unsampled)} more are labelled, and no row of them was sampled."
+                remedy = "Raise max_train_rows."
+            raise FitError(msg, remedy) from error
         if not trained.converged:
             self.notes.append(f"the fit of {what} did not converge; raise max_iter")
         return trained
 
-    def _for_classes(self, present: set[int], what: str) -> ClassifierSettings:
+    def _for_classes(self, present: set[int], unsampled: set[int], what: str) -> ClassifierSettings:
         """The settings without thresholds of classes that have no row here; those are noted."""
-        absent = [c for c in self.rows.names if c not in present]
-        self.notes += [
-            f"class {c} ({self.rows.names[c]}) has no frame to train {what} on" for c in absent
-        ]
+        for number in (c for c in self.rows.names if c not in present):
+            note = f"class {number} ({self.rows.names[number]}) has no frame to train {what} on"
+            if number in unsampled:
+                note += ", since none of its frames was sampled; raise max_train_rows"
+            self.notes.append(note)
         thresholds = self.settings.decision_threshold
         if not isinstance(thresholds, Mapping):
             return self.settings
@@ -263,10 +286,31 @@ def _with_default_class(settings: ClassifierSettings, rows: TrainingRows) -> Cla
         totals = rows.totals
         chosen = max(totals, key=lambda name: (totals[name], -name))
     if chosen not in rows.names:
-        named = ", ".join(f"{number} ({name})" for number, name in rows.names.items())
         msg = f"default_class is {chosen}, which is no class of the labels."
-        raise ParamsError(msg, f"Their classes are: {named}.")
+        raise ParamsError(msg, f"Their classes are: {_named(rows)}.")
     return settings.model_copy(update={"default_class": chosen})
+
+
+def _check_inputs(results: Mapping[str, StepTables], **given: str) -> None:
+    for name, step in given.items():
+        if step not in list(results):  # what has no hash is told as well
+            msg = f"{name} is {step!r}, which is no input of the step."
+            near = nearest(str(step), results)
+            raise ParamsError(
+                msg, f"{near} Its inputs are: {', '.join(results) or 'none'}.".strip()
+            )
+
+
+def _check_thresholds(settings: ClassifierSettings, rows: TrainingRows) -> None:
+    given = settings.decision_threshold
+    unknown = sorted(set(given) - set(rows.names)) if isinstance(given, Mapping) else []
+    if unknown:
+        msg = f"decision_threshold names {unknown[0]}, which is no class of the labels."
+        raise ParamsError(msg, f"Their classes are: {_named(rows)}.")
+
+
+def _named(rows: TrainingRows) -> str:
+    return ", ".join(f"{number} ({name})" for number, name in rows.names.items())
 
 
 def _folds(
@@ -279,15 +323,13 @@ def _folds(
 ) -> Sequence[Fold]:
     if split is not None:
         return explicit_folds(rows.keys, split)
+    check_n_folds(n_folds)
     units = len({key.group for key in rows.keys}) if by == "group" else len(rows.keys)
     possible = max(2, min(n_folds, units))
     if possible < n_folds:
         what = "groups" if by == "group" else "recordings"
         notes.append(f"{possible} folds instead of {n_folds}: {units} labelled {what}")
-    return k_folds(
-        rows.keys, possible if n_folds > 1 else n_folds, by, counts=rows.counts,
-        random_state=random_state,
-    )  # fmt: skip
+    return k_folds(rows.keys, possible, by, counts=rows.counts, random_state=random_state)
 
 
 def _pictured(key: EntryKey, table: pl.DataFrame) -> dict[str, pl.DataFrame]:

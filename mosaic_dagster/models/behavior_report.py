@@ -14,7 +14,7 @@ from mosaic_dagster.charts.confusion import confusion
 from mosaic_dagster.charts.ethogram import ethogram_pairs
 from mosaic_dagster.features.library.classification import TrainedClassifier
 from mosaic_dagster.models.evaluation import Evaluation
-from mosaic_dagster.models.replayable import as_estimator
+from mosaic_dagster.models.replayable import as_artifact
 from mosaic_dagster.models.splits import Fold
 from mosaic_dagster.models.training_rows import TrainingRows
 from mosaic_dagster.store import StepOutput, TrainedChain
@@ -88,7 +88,7 @@ class TrainingReport:
         # The artifact is the mapping inside the bytes, since artifacts are encoded when stored.
         kept = decode(self.kept.encode(), "skops")
         estimators = {
-            f"{ARTIFACT}_{fold.name}": (as_estimator(trained), "skops")
+            f"{ARTIFACT}_{fold.name}": (as_artifact(trained), "skops")
             for fold, trained in zip(self.folds, self.classifiers, strict=True)
         }
         return StepOutput(
@@ -150,8 +150,13 @@ class TrainingReport:
         }
         if self.rows.conflicts:
             facts["rows with several labels"] = self.rows.conflicts
-        if self.rows.unmatched:
-            facts["recordings whose labels match no row"] = ", ".join(map(str, self.rows.unmatched))
+        for fact, keys in (
+            ("recordings whose labels match no row", self.rows.unmatched),
+            ("recordings whose labels cannot be read", self.rows.unreadable),
+            ("labelled recordings without a table", self.rows.without_table),
+        ):
+            if keys:
+                facts[fact] = ", ".join(map(str, keys))
         if self.notes:
             facts["notes"] = "; ".join(self.notes)
         return facts
@@ -159,11 +164,13 @@ class TrainingReport:
     def _chain(self) -> TrainedChain:
         model = type(self.kept.estimators[0]).__name__
         settings = self.config["settings"]
+        # The name is what an error of replay tells.
+        operator = model if self.kept.strategy == "multiclass" else f"one_vs_rest of {model}"
         return TrainedChain(
             steps=[
                 {
                     "step_idx": 0,
-                    "operator_class": model,
+                    "operator_class": operator,
                     "params": settings,
                     "artifact_id": None,
                     "stateless": False,

@@ -14,6 +14,9 @@ from mosaic_dagster.errors import ParamsError
 from mosaic_dagster.features.kernels.arrays import FloatArray, IntArray
 from mosaic_dagster.models.metrics import ratio
 
+_ROUNDING = 1e-12
+"""Relative error of a product of floats, by which a bout of just ``min_iou`` must not fall."""
+
 
 @dataclass(frozen=True)
 class Bouts:
@@ -150,7 +153,7 @@ def _matched(true: Bouts, predicted: Bouts, min_iou: float) -> tuple[int, int, i
     t = np.arange(overlaps.sum()) - np.repeat(overlaps.cumsum() - overlaps, overlaps) + low[p]
     common = np.minimum(t_stop[t], p_stop[p]) - np.maximum(t_start[t], p_start[p])
     either = np.maximum(t_stop[t], p_stop[p]) - np.minimum(t_start[t], p_start[p])
-    good = common >= min_iou * either
+    good = common >= min_iou * either * (1.0 - _ROUNDING)
     # Two bouts that both match a third have no other match, so one of the two is dropped.
     pairs = np.stack([p[good], t[good]], axis=1)
     _, once = np.unique(pairs[:, 0], return_index=True)

@@ -91,6 +91,8 @@ def fail(dataset: Dataset, row: str, error: str) -> None:
 def list_models(dataset: Dataset) -> pl.DataFrame:
     """Every training of a model in a workspace, the newest first.
 
+    Trainings of this machine whose process is gone are ended as failed first.
+
     Returns
     -------
     polars.DataFrame
@@ -99,7 +101,8 @@ def list_models(dataset: Dataset) -> pl.DataFrame:
         is worth knowing; at most 500 signs), ``started_at`` and ``finished_at`` (UTC; null while
         it runs). A model that was trained twice under one identity has two rows.
     """
-    with WorkspaceStore(dataset.path) as store:
+    with WorkspaceStore(dataset.path) as store, store.session():
+        fail_abandoned_runs(store)
         runs = store.list_runs(limit=None)
     rows = []
     for run in runs.iter_rows(named=True):

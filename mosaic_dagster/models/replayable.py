@@ -7,12 +7,30 @@ from typing import Any
 
 import numpy as np
 
+from mosaic_dagster.errors import ReplayError
 from mosaic_dagster.features.kernels.arrays import FloatArray, IntArray
 from mosaic_dagster.features.library.classification import TrainedClassifier
+from mosaic_dagster.store.formats import decode
+
+
+def as_artifact(trained: TrainedClassifier) -> Any:
+    """What is kept of the classifier of a fold.
+
+    Returns
+    -------
+    object
+        For ``multiclass`` the estimator of :func:`as_estimator`. For ``one_vs_rest`` the mapping
+        that a file of the classifier holds, which the feature ``classifier`` reads and replay
+        refuses: an estimator of several against the rest would scale probabilities to add up to
+        1, and of two classes ask one alone, so that its answers were not those that were scored.
+    """
+    if trained.strategy == "multiclass":
+        return as_estimator(trained)
+    return decode(trained.encode(), "skops")
 
 
 def as_estimator(trained: TrainedClassifier) -> Any:
-    """An estimator that predicts the classes of a trained classifier.
+    """An estimator with the probabilities of a trained multiclass classifier.
 
     It takes the most probable class: thresholds and the default class are no part of it, and a
     row with missing values is an error unless the estimator takes them.
@@ -26,11 +44,16 @@ def as_estimator(trained: TrainedClassifier) -> Any:
     -------
     object
         With ``predict``, ``predict_proba`` (shape (n_rows, n_classes)) and ``classes_``.
+
+    Raises
+    ------
+    ReplayError
+        Its strategy is ``one_vs_rest``.
     """
-    if trained.strategy == "multiclass":
-        model = _named(trained.estimators[0], trained.classes)
-    else:
-        model = _one_vs_rest(trained)
+    if trained.strategy != "multiclass":
+        msg = f"A classifier with strategy={trained.strategy!r} is not one estimator."
+        raise ReplayError(msg, "Train with strategy='multiclass', or use the feature classifier.")
+    model = _named(trained.estimators[0], trained.classes)
     if trained.scaler is None:
         return model
     from sklearn.pipeline import Pipeline
@@ -44,20 +67,6 @@ def _named(fitted: Any, classes: IntArray) -> Any:
     model.classes_ = classes
     if hasattr(model, "_label_binarizer"):  # where a perceptron keeps its classes
         model._label_binarizer.classes_ = classes
-    return model
-
-
-def _one_vs_rest(trained: TrainedClassifier) -> Any:
-    from sklearn.multiclass import OneVsRestClassifier
-    from sklearn.preprocessing import LabelBinarizer
-
-    fitted = [copy.deepcopy(estimator) for estimator in trained.estimators]
-    model = OneVsRestClassifier(fitted[0])
-    # Of two classes it asks one estimator, that of the second.
-    model.estimators_ = fitted[1:] if len(fitted) == 2 else fitted
-    model.label_binarizer_ = LabelBinarizer(sparse_output=True).fit(trained.classes)
-    model.classes_ = trained.classes
-    model.n_features_in_ = len(trained.columns)
     return model
 
 

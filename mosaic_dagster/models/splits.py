@@ -87,11 +87,9 @@ def k_folds(
     FitError
         There are fewer recordings (or groups) than folds.
     ParamsError
-        ``n_folds`` is below 2, ``by`` is unknown, or ``counts`` are missing.
+        ``n_folds`` is no whole number from 2, ``by`` is unknown, or ``counts`` are missing.
     """
-    if n_folds < 2:
-        msg = f"n_folds is {n_folds}."
-        raise ParamsError(msg, "At least 2 are needed, to learn from one and be tried on another.")
+    check_n_folds(n_folds)
     ordered = _sorted_once(keys)
     parts = _parts(ordered, [1.0] * n_folds, by, counts, random_state)
     return tuple(
@@ -154,16 +152,19 @@ def explicit_folds(
     ScopeError
         A recording is named that is not there, or one is not named.
     ParamsError
-        A value is something else, or both kinds are used.
+        It is no mapping, a value is something else, or both kinds are used.
     FitError
         A fold has no recording to learn from, or none to be tried on.
     """
+    _check_mapping(assignment)
     ordered = _sorted_once(keys)
     named = {str(key): key for key in ordered}
     _check_named(list(assignment), named)
     parts: dict[Any, list[EntryKey]] = {}
     for text, key in named.items():
-        parts.setdefault(assignment[text], []).append(key)
+        part: Any = assignment[text]
+        # What has no hash is no part either, and is refused below by what it looks like.
+        parts.setdefault(part if isinstance(part, str | int) else repr(part), []).append(key)
     if set(parts) <= {"train", "test"}:
         return (Fold(0, tuple(parts.get("train", ())), tuple(parts.get("test", ()))),)
     wrong = [part for part in parts if isinstance(part, bool) or not isinstance(part, int)]
@@ -174,6 +175,19 @@ def explicit_folds(
         Fold(number, tuple(key for key in ordered if key not in set(parts[part])), tuple(test))
         for number, (part, test) in enumerate(sorted(parts.items()))
     )
+
+
+def check_n_folds(n_folds: object) -> None:
+    """Refuse what is no number of folds.
+
+    Raises
+    ------
+    ParamsError
+        It is no whole number, or below 2.
+    """
+    if isinstance(n_folds, bool) or not isinstance(n_folds, int) or n_folds < 2:
+        msg = f"n_folds is {n_folds!r}."
+        raise ParamsError(msg, "Give a whole number from 2, to learn from one and try on another.")
 
 
 def stratified_parts(
@@ -283,6 +297,13 @@ def _check_enough(units: int, parts: int, what: str) -> None:
     if units < parts:
         msg = f"{units} labelled {what} cannot be divided into {parts} parts."
         raise FitError(msg, "Label more, or ask for fewer folds; no recording is ever cut.")
+
+
+def _check_mapping(assignment: object) -> None:
+    if not isinstance(assignment, Mapping) or any(not isinstance(k, str) for k in assignment):
+        msg = f"The split is {str(assignment)[:80]!r}."
+        remedy = "Give a mapping of texts, such as {'group/one': 'train', 'group/two': 'test'}."
+        raise ParamsError(msg, remedy)
 
 
 def _check_named(given: Sequence[str], named: Mapping[str, EntryKey]) -> None:

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
 import polars as pl
 
 from mosaic_dagster.dataset import Labels, align_labels
-from mosaic_dagster.errors import FitError, LabelsError, MissingColumnError, ParamsError
+from mosaic_dagster.errors import (
+    EntryNotFoundError,
+    FitError,
+    LabelsError,
+    MissingColumnError,
+    ParamsError,
+)
 from mosaic_dagster.features import feature_columns
 from mosaic_dagster.features.kernels.arrays import BoolArray, FloatArray, IntArray
 from mosaic_dagster.features.kernels.sampling import named_generator
 from mosaic_dagster.features.library.rows import matrix, order_rows
 from mosaic_dagster.keys import EntryKey
+from mosaic_dagster.models.row_sample import RowSample
 
 
 class StepTables(Protocol):
@@ -48,33 +56,70 @@ class LabelledTables:
     directed: bool = False
     background: int | None = None
 
-    def found(self) -> Iterator[tuple[EntryKey, Labels]]:
-        """Recordings with labels, in the order of their keys.
+    def found(self) -> Found:
+        """Recordings with a table and labels, and those that lack one because it failed.
 
         Raises
         ------
         LabelsError
             They are tags of individuals, not of behaviour.
+        FitError
+            No recording has both; says which is missing.
         """
-        for key in sorted(self.features.keys()):
-            labels = self.labels.labels(key)
-            if labels is None:
+        tables, labels = set(self.features.keys()), set(self.labels.keys())
+        found = Found(without_table=sorted(labels - tables))
+        for key in sorted(tables):
+            try:
+                read = self.labels.labels(key)
+            except EntryNotFoundError:
+                found.unreadable.append(key)
                 continue
-            if not isinstance(labels, Labels):
-                msg = f"The labels of {key} are a {type(labels).__name__}, not behaviour."
+            if read is None:
+                continue
+            if not isinstance(read, Labels):
+                msg = f"The labels of {key} are a {type(read).__name__}, not behaviour."
                 raise LabelsError(msg, "Name labels of behaviour, such as labels/behavior.")
-            yield key, labels
+            found.labels[key] = read
+        if not found.labels:
+            raise _nothing_found(len(tables), len(labels), len(found.unreadable))
+        return found
 
     def read(self, key: EntryKey) -> pl.DataFrame:
         """Table of a recording with its column ``label``, null where unlabelled."""
         return self.labelled(key, self.labels.labels(key))[0]
 
     def labelled(self, key: EntryKey, labels: Labels | None) -> tuple[pl.DataFrame, int]:
-        """Table with its column ``label``, and for how many rows several classes were given."""
+        """Table with its column ``label``, and for how many rows several classes were given.
+
+        Labels of which none belongs to a row leave all rows unlabelled, whatever the background.
+        """
         table = self.features.table(key)
         order_rows(table)  # refuses two rows of one individual in one frame
-        found = align_labels(table, labels, directed=self.directed, background=self.background)
-        return table.with_columns(found.labels.alias("label")), found.conflicts
+        found = align_labels(table, labels, directed=self.directed)
+        label = found.labels
+        matched = labels is not None and (not labels.events.height or label.count() > 0)
+        if matched and self.background is not None:
+            label = label.fill_null(self.background)
+        return table.with_columns(label.alias("label")), found.conflicts
+
+
+@dataclass(frozen=True)
+class Found:
+    """Which recordings can be learned from.
+
+    Attributes
+    ----------
+    labels
+        Labels of each recording that has a table, in the order of their keys.
+    unreadable
+        Recordings whose labels are there and cannot be read.
+    without_table
+        Recordings with labels and no table.
+    """
+
+    labels: dict[EntryKey, Labels] = field(default_factory=dict)
+    unreadable: list[EntryKey] = field(default_factory=list)
+    without_table: list[EntryKey] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -96,6 +141,8 @@ class TrainingRows:
         Rows for which several classes were given; the later one counts.
     unmatched
         Recordings with labels, of which none belongs to a row.
+    unreadable, without_table
+        See :class:`Found`.
     """
 
     columns: tuple[str, ...]
@@ -105,7 +152,9 @@ class TrainingRows:
     labels: IntArray
     entry: IntArray
     conflicts: int
-    unmatched: tuple[EntryKey, ...]
+    unmatched: tuple[EntryKey, ...] = ()
+    unreadable: tuple[EntryKey, ...] = ()
+    without_table: tuple[EntryKey, ...] = ()
 
     @property
     def keys(self) -> list[EntryKey]:
@@ -117,11 +166,29 @@ class TrainingRows:
         """Labelled rows of each class, sampled or not."""
         return {c: sum(by.get(c, 0) for by in self.counts.values()) for c in sorted(self.names)}
 
+    @property
+    def left_out(self) -> list[str]:
+        """One sentence for each reason why recordings were left out, with their keys."""
+        reasons = {
+            "their labels cannot be read": self.unreadable,
+            "they have no table": self.without_table,
+            "their labels match no row": self.unmatched,
+        }
+        return [
+            f"excluded: {', '.join(map(str, keys))} ({reason})"
+            for reason, keys in reasons.items()
+            if keys
+        ]
+
     def of(self, keys: Sequence[EntryKey]) -> BoolArray:
         """Which sampled rows belong to some recordings, shape (n_rows,)."""
         wanted = set(keys)
         chosen = np.array([key in wanted for key in self.counts], dtype=np.bool_)
         return np.asarray(chosen[self.entry])
+
+    def classes_of(self, keys: Sequence[EntryKey]) -> set[int]:
+        """Classes that have labelled rows in some recordings, sampled or not."""
+        return {name for key in keys for name, count in self.counts[key].items() if count}
 
 
 def read_training_rows(
@@ -129,16 +196,17 @@ def read_training_rows(
 ) -> TrainingRows:
     """Read every labelled recording once and keep a bounded sample of its rows.
 
-    Each recording may give ``max_rows`` / number of recordings rows, as evenly over its classes as
-    they allow, see :func:`even_quotas`; so rare classes are kept whole for as long as possible.
-    Which rows are drawn depends on the seed and the recording alone.
+    Classes share ``max_rows`` evenly, small ones are kept whole for as long as possible; what a
+    class may take is shared evenly by the recordings that have it, see
+    :func:`~mosaic_dagster.models.row_sample.cell_quotas`. Which rows of a recording come first
+    depends on the seed and the recording alone.
 
     Parameters
     ----------
     tables
         Where rows and labels are.
     max_rows
-        Most rows that are kept in all, at least one per recording.
+        Most rows that are kept in all, at least one for each class.
     random_state
         Seed.
 
@@ -151,83 +219,46 @@ def read_training_rows(
     LabelsError
         Two recordings call one class by different names.
     ParamsError
-        ``max_rows`` is below 1.
+        ``max_rows`` is no whole number from 1, or below the number of classes.
     """
-    if max_rows < 1:
-        msg = f"max_train_rows is {max_rows}."
-        raise ParamsError(msg, "Give at least 1.")
-    found = list(tables.found())
-    names = _merged_names(found)
-    budget = max(1, max_rows // max(1, len(found)))
+    _check_max_rows(max_rows)
+    found = tables.found()
+    names = _merged_names(found.labels, tables.background)
+    sample = RowSample(max_rows)
     columns: tuple[str, ...] = ()
     counts: dict[EntryKey, dict[int, int]] = {}
-    values, classes, entry = [], [], []
     unmatched, conflicts = [], 0
-    for key, labels in found:
+    for key, labels in found.labels.items():
         table, several = tables.labelled(key, labels)
         conflicts += several
-        rows = _sample(table["label"], budget, named_generator(random_state, str(key)))
-        if not len(rows):
+        if not table["label"].count():
             unmatched.append(key)
             continue
         columns = columns or tuple(feature_columns(table))
         _check_columns(key, table, columns)
-        values.append(matrix(table[rows], columns))
-        classes.append(table["label"][rows].to_numpy())
-        entry.append(np.full(len(rows), len(counts)))
+        rng = named_generator(random_state, str(key))
+        sample.add(len(counts), table["label"], partial(_values, table, columns), rng)
         counts[key] = dict(table["label"].drop_nulls().value_counts().iter_rows())
-    if not counts:
-        raise _nothing(len(found))
+    _check_counts(counts, len(found.labels), max_rows)
     return TrainingRows(
-        columns, names, counts, np.concatenate(values), np.concatenate(classes),
-        np.concatenate(entry), conflicts, tuple(unmatched),
+        columns, names, counts, *sample.drawn(), conflicts, tuple(unmatched),
+        tuple(found.unreadable), tuple(found.without_table),
     )  # fmt: skip
 
 
-def even_quotas(counts: IntArray, total: int) -> IntArray:
-    """How many rows each class gives: small classes all they have, large ones equally many.
-
-    Parameters
-    ----------
-    counts
-        Rows of each class, shape (n_classes,).
-    total
-        Rows wanted.
-
-    Returns
-    -------
-    ndarray
-        Shape (n_classes,), sums to ``min(total, sum(counts))``.
-    """
-    quotas = np.zeros(len(counts), dtype=np.int64)
-    left = total
-    for place, number in enumerate(np.argsort(counts, kind="stable")):
-        quotas[number] = min(int(counts[number]), left // (len(counts) - place))
-        left -= int(quotas[number])
-    return quotas
+def _values(table: pl.DataFrame, columns: Sequence[str], rows: IntArray) -> FloatArray:
+    return matrix(table[rows], columns)
 
 
-def _sample(label: pl.Series, budget: int, rng: np.random.Generator) -> IntArray:
-    """Positions of the rows that are kept, ascending."""
-    positions = label.is_not_null().arg_true().to_numpy().astype(np.int64)
-    if len(positions) <= budget:
-        return positions
-    values = label.drop_nulls().to_numpy()
-    classes, counts = np.unique(values, return_counts=True)
-    drawn = [
-        rng.choice(positions[values == name], quota, replace=False)
-        for name, quota in zip(classes, even_quotas(counts, budget), strict=True)
-    ]
-    return np.sort(np.concatenate(drawn))
-
-
-def _merged_names(found: Sequence[tuple[EntryKey, Labels]]) -> dict[int, str]:
+def _merged_names(found: Mapping[EntryKey, Labels], background: int | None) -> dict[int, str]:
     names: dict[int, str] = {}
-    for key, labels in found:
+    for key, labels in found.items():
         for number, name in labels.names.items():
             if names.setdefault(number, name) != name:
                 msg = f"The class {number} is {names[number]!r}, and in {key} it is {name!r}."
                 raise LabelsError(msg, "Number the classes of all recordings alike.")
+    if background is not None:
+        names.setdefault(background, "background")
     return dict(sorted(names.items()))
 
 
@@ -235,14 +266,42 @@ def _check_columns(key: EntryKey, table: pl.DataFrame, columns: Sequence[str]) -
     if not columns:
         msg = f"The table of {key} has no value columns; it has {', '.join(table.columns)}."
         raise FitError(msg, "Learn from a step that computes values.")
-    missing = [column for column in columns if column not in table.columns]
+    there = set(table.columns)
+    missing = [column for column in columns if column not in there]
     if missing:
         msg = f"The table of {key} has no column {missing[0]!r}, which other recordings have."
         raise MissingColumnError(msg, "Compute all recordings with the same parameters.")
 
 
-def _nothing(n_labelled: int) -> FitError:
-    if n_labelled:
+def _check_max_rows(max_rows: object) -> None:
+    if isinstance(max_rows, bool) or not isinstance(max_rows, int) or max_rows < 1:
+        msg = f"max_train_rows is {max_rows!r}."
+        raise ParamsError(msg, "Give a whole number, at least 1.")
+
+
+def _check_counts(
+    counts: Mapping[EntryKey, Mapping[int, int]], n_labelled: int, max_rows: int
+) -> None:
+    if not counts:
         msg = f"{n_labelled} recordings have labels, and none of them belongs to a row."
-        return FitError(msg, "Check that frames and ids are those of the tracks.")
-    return FitError("No recording has labels.", "Add labels, or name the kind that has some.")
+        raise FitError(msg, "Check that frames and ids are those of the tracks.")
+    present = {name for by in counts.values() for name in by}
+    if len(present) > max_rows:
+        msg = f"max_train_rows is {max_rows}, and {len(present)} classes have labelled rows."
+        raise ParamsError(msg, "Raise max_train_rows; each class needs rows to be learned from.")
+
+
+def _nothing_found(n_tables: int, n_labels: int, n_unreadable: int) -> FitError:
+    if n_unreadable:
+        others = f"those of {n_labels} others have no table to learn from" if n_labels else ""
+        msg = f"The labels of {n_unreadable} recordings cannot be read, and "
+        msg += f"{others or 'no other has any'}."
+        return FitError(msg, "See the status of the labels for what is wrong with them.")
+    if not n_labels:
+        return FitError("No recording has labels.", "Add labels, or name the kind that has some.")
+    msg = f"{n_labels} recordings have labels, and none of them has a table to learn from"
+    if not n_tables:
+        msg = f"{msg}: no table of the features is there."
+        return FitError(msg, "See the status of the step of the features for what failed.")
+    msg = f"{msg}; {n_tables} others have one."
+    return FitError(msg, "See the status of the features, or label recordings that have a table.")

@@ -93,13 +93,15 @@ def _input_change(
 ) -> str:
     before = {item.role: item.sha256 for item in then if not item.role.startswith("member:")}
     after = {item.role: item.sha256 for item in now}
+    if not before:  # what failed is recorded without its inputs
+        return "input"
     changed = [role for role in after if before.get(role) != after[role]]
     differ = set(before) ^ set(after)
-    if differ and before and all(role.startswith(_SIDES) for role in differ):
+    if differ and all(role.startswith(_SIDES) for role in differ):
         return "neighbours"
     if differ and all(role.startswith("labels:") for role in differ):
         return f"input: {step.labels.get(_parameter(min(differ)), 'labels')}"
-    if set(before) - set(after) or (differ and before):
+    if differ:
         return "scope"
     if not changed:
         return "input"

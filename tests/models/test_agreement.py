@@ -165,3 +165,9 @@ def test_a_background_is_for_recordings_that_somebody_labelled():
     clusters = {EntryKey("g", "a"): table, EntryKey("g", "b"): table}
     told = cluster_agreement(clusters, {EntryKey("g", "a"): labels}, background=9)
     assert told["n_samples"] == 2
+
+
+def test_labels_under_texts_are_refused() -> None:
+    """They would be found for no recording, and the agreement would be of no row at all."""
+    with pytest.raises(ParamsError, match=r"given for '/a'.*EntryKey\.parse"):
+        cluster_agreement({A: clusters([1])}, {str(A): labels([1])})  # type: ignore[dict-item]

@@ -12,13 +12,14 @@ import pytest
 
 from mosaic_dagster import Dataset, EntryKey, FeatureStep, Pipeline, TrainingStep
 from mosaic_dagster.dataset import Labels
-from mosaic_dagster.errors import FitError, ParamsError, ScopeError
+from mosaic_dagster.errors import FitError, ParamsError, ReplayError, ScopeError
 from mosaic_dagster.features import StepRef, feature_columns
 from mosaic_dagster.features.library.classification import TrainedClassifier
 from mosaic_dagster.models.behavior_classifier import train_behavior_classifier
 from mosaic_dagster.models.replayable import as_estimator
 from mosaic_dagster.pipeline.training import read_trained, training_files
 from mosaic_dagster.store import StepOutput, WorkspaceStore
+from mosaic_dagster.store.chains.replay import predict_chain
 
 FAST = {"estimator": "logistic_regression", "features": "values"}
 PNG = b"\x89PNG"
@@ -28,7 +29,7 @@ class Named:
     name = "toy"
 
 
-def train(features: Any, labels: Any, **params: Any) -> StepOutput:
+def train(features: Any, labels: Any, /, **params: Any) -> StepOutput:
     results = {"values": features, "labels/behavior": labels}
     dataset: Any = Named()
     return train_behavior_classifier(dataset, results, **{**FAST, **params})
@@ -181,39 +182,96 @@ def test_wrong_settings_say_what_is_wrong(toys: Any) -> None:
         train(features, labels)
 
 
-@pytest.mark.parametrize("strategy", ["multiclass", "one_vs_rest"])
+def noisy(toys: Any) -> Any:
+    """Recordings whose classes overlap, so that estimators are of different minds."""
+    features, labels = toys(2)
+    rng = np.random.default_rng(0)
+    for key, table in features.values.items():
+        features.values[key] = table.with_columns(
+            value=table["value"] + pl.Series(rng.normal(0.0, 25.0, table.height)),
+            flat=pl.Series(rng.normal(0.0, 1.0, table.height)),
+        )
+    return features, labels
+
+
 @pytest.mark.parametrize(
     "estimator", ["hist_gradient_boosting", "random_forest", "logistic_regression", "mlp"]
 )
 def test_the_estimators_of_the_folds_say_what_the_classifier_says(
-    toys: Any, estimator: str, strategy: str
+    toys: Any, estimator: str
 ) -> None:
     """A chain that is replayed must not answer with the numbers 0, 1, 2 for 1, 3, 8."""
     small = {"n_estimators": 5} if estimator in ("hist_gradient_boosting", "random_forest") else {}
-    output = train(*toys(2), estimator=estimator, strategy=strategy, class_weight=None, **small)
+    output = train(*noisy(toys), estimator=estimator, class_weight=None, **small)
     files = training_files(output)
     trained = TrainedClassifier.decode(files["artifacts/classifier.skops"])
-    values = np.array([[0.0, 10.0], [0.0, 31.0], [0.0, 80.0], [0.0, 79.0]])
+    values = np.random.default_rng(1).normal(20.0, 30.0, (50, 2))
     model = as_estimator(trained)
     assert model.classes_.tolist() == [1, 3, 8]
-    most_probable = trained.classes[trained.probabilities(values).argmax(axis=1)]
-    assert model.predict(values).tolist() == most_probable.tolist()
     expected = trained.probabilities(values)
-    expected /= expected.sum(axis=1, keepdims=True)
+    assert model.predict(values).tolist() == trained.decide(expected).tolist()
     assert model.predict_proba(values) == pytest.approx(expected, abs=1e-9)
 
 
-def test_of_two_classes_each_against_the_other_one_is_asked(toys: Any) -> None:
-    """Two estimators for two classes answer the same question twice."""
-    features, labels = toys(2)
-    two = Labels.per_frame([1, 3] * 30, {1: "rest", 3: "walk"}, id1=0)
-    labels.values = dict.fromkeys(features.keys(), two)
-    value = 10.0 * pl.col("frame").mod(2)
-    features.values = {k: t.with_columns(value=value) for k, t in features.values.items()}
-    output = train(features, labels, strategy="one_vs_rest")
-    (model, _) = output.artifacts["classifier_fold_0"]
-    assert model.predict(np.array([[0.0, 0.0], [0.0, 10.0]])).tolist() == [1, 3]
-    assert model.predict_proba(np.array([[0.0, 10.0]])).shape == (1, 2)
+def test_one_against_the_rest_is_scored_and_not_replayed(toys: Any) -> None:
+    """Answers that were never scored are worse than none.
+
+    What is kept of a fold is a classifier that the feature reads, class by class as it was scored.
+    """
+    output = train(*noisy(toys), strategy="one_vs_rest")
+    (chain,) = output.chains
+    stored = {"steps": chain.steps, "model_step_idx": 0, "fold_artifacts": chain.fold_artifacts}
+    values = np.random.default_rng(1).normal(20.0, 30.0, (5, 2))
+    with pytest.raises(ReplayError, match="one_vs_rest of LogisticRegression"):
+        predict_chain(stored, lambda name: output.artifacts[name][0], values)
+    files = training_files(output)
+    fold = TrainedClassifier.decode(files["artifacts/classifier_fold_0.skops"])
+    assert fold.strategy == "one_vs_rest"
+    with pytest.raises(ReplayError, match="multiclass"):
+        as_estimator(fold)
+
+
+def test_what_was_left_out_is_told(toys: Any) -> None:
+    """Scores of three recordings must not be taken for those of four."""
+    features, labels = toys(4)
+    lost = EntryKey("g1", "s3")
+    labels.values[lost] = Labels.per_frame([1, 3], {1: "rest", 3: "walk"}, id1=99)
+    output = train(features, labels, background=0)
+    assert "excluded: g1/s3 (their labels match no row)" in metrics_of(output)["notes"]
+    assert output.metadata["recordings whose labels match no row"] == "g1/s3"
+    assert metrics_of(output)["classes"]["0"]["name"] == "background"
+
+
+def test_a_class_lost_by_sampling_is_blamed_on_sampling(toys: Any) -> None:
+    """Label more, somebody would read, though the labels were there.
+
+    Of 3 rows each class has one; whichever fold is without it has seen none.
+    """
+    with pytest.raises(FitError, match=r"no row of them was sampled[.] Raise max_train_rows"):
+        train(*toys(4), n_folds=2, max_train_rows=3)
+    notes = train(*toys(4), n_folds=4, max_train_rows=5).metadata["notes"]
+    assert "since none of its frames was sampled; raise max_train_rows" in notes
+
+
+def test_a_threshold_for_a_class_that_is_not_is_refused(toys: Any) -> None:
+    """A mistyped class would silently have no threshold."""
+    with pytest.raises(ParamsError, match=r"names 77, which is no class.*3 \(walk\)"):
+        train(*toys(2), decision_threshold={77: 0.5})
+
+
+def test_mistyped_inputs_and_folds_say_what_is_right(toys: Any) -> None:
+    with pytest.raises(ParamsError, match=r"features is 'valeus'.*'values'.*labels/behavior"):
+        train(*toys(2), features="valeus")
+    with pytest.raises(ParamsError, match=r"labels is 'behavior'.*inputs are: values"):
+        train(*toys(2), labels="behavior")
+    with pytest.raises(ParamsError, match=r"n_folds is '2'.*whole number"):
+        train(*toys(2), n_folds="2")
+    with pytest.raises(ParamsError, match=r"split is .*mapping"):
+        train(*toys(2), split=["g0/s0", "g1/s1"])
+    with pytest.raises(ParamsError, match=r"split is .*mapping"):
+        train(*toys(2), split={EntryKey("g0", "s0"): "test"})
+    with pytest.raises(ParamsError, match="assigned to"):
+        train(*toys(2), split={"g0/s0": ["test"], "g1/s1": "train"})
 
 
 @pytest.mark.slow

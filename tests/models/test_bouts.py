@@ -147,3 +147,10 @@ def test_what_has_no_meaning_is_refused() -> None:
         find_bouts(np.array([1, 1]), np.array([3, 3]))
     with pytest.raises(ParamsError, match=r"min_iou is 0\.4"):
         scores("1", "1", 0.4)
+
+
+def test_a_share_of_exactly_min_iou_counts_whatever_floats_make_of_it() -> None:
+    """Truth 00000000 0000…: 14 frames of 25 are .56, and .56 · 25 is 14.000000000000002."""
+    assert 0.56 * 25 > 14
+    found = scores("1" * 25, "1" * 14 + "0" * 11, 0.56)
+    assert found.matched[1] == 1

@@ -113,3 +113,14 @@ def test_it_is_what_a_loop_over_the_events_gives(events: list[tuple[int, int, in
         told[frame, individual] = label
     expected = [told.get((f, i)) for f, i in table.iter_rows()]
     assert found(table, labels(*((f, i, -1, c) for f, i, c in events))) == expected
+
+
+def test_ids_that_are_no_numbers_say_which() -> None:
+    """Names of animals would end in an error of a package that nobody called; 1.5 would be 1."""
+    table = individuals().with_columns(id=pl.Series(["0", "mouse"]))
+    with pytest.raises(LabelsError, match="has id 'mouse' in row 1"):
+        found(table, labels((0, 1, -1, 2)))
+    with pytest.raises(LabelsError, match=r"has id 1\.5 in row 1"):
+        found(individuals().with_columns(id=pl.Series([0.0, 1.5])), labels((0, 1, -1, 2)))
+    assert found(table.with_columns(id=pl.Series(["0", "1"])), labels((0, 1, -1, 2))) == [None, 2]
+    assert found(table.with_columns(id=pl.Series([None, 1.0])), labels((0, 1, -1, 2))) == [None, 2]

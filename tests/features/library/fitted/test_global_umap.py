@@ -92,3 +92,14 @@ def test_without_the_package_the_extra_is_named(templates, monkeypatch):
     monkeypatch.setitem(sys.modules, "umap", None)
     with pytest.raises(MissingExtraError, match=r"mosaic-dagster\[embedding\]"):
         make_ready(GlobalUmap(params=PARAMS), templates)
+
+
+@pytest.mark.slow
+def test_a_value_beyond_float32_has_no_place_and_spoils_no_other(templates):
+    """One wild value would end the whole recording."""
+    feature = make_ready(GlobalUmap(params=PARAMS), templates)
+    values = blobs(6, 3)
+    values[2, 1] = 1e300
+    placed = places(feature.apply(table_of(values)))
+    assert np.flatnonzero(np.isnan(placed).all(axis=1)).tolist() == [2]
+    assert np.isfinite(np.delete(placed, 2, axis=0)).all()
