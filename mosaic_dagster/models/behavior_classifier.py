@@ -137,8 +137,7 @@ def train_behavior_classifier(
     tell.on_phase("reading", f"tables of {features}, labels of {labels}")
     tables = LabelledTables(results[features], results[labels], directed, background)
     rows = read_training_rows(tables, max_train_rows, wanted.random_state)
-    wanted = _with_default_class(wanted, rows)
-    _check_thresholds(wanted, rows)
+    wanted = _fitting(wanted, rows)
     trainer = _Trainer(tables, rows, wanted, min_iou, tell, notes=rows.left_out)
     folds = _folds(rows, n_folds, by, split, wanted.random_state, trainer.notes)
     evaluations = [trainer.try_fold(fold, len(folds)) for fold in folds]
@@ -149,17 +148,11 @@ def train_behavior_classifier(
         "directed": directed, "background": background, "max_train_rows": max_train_rows,
         "min_iou": min_iou, "settings": wanted.model_dump(),
     }  # fmt: skip
+    notes = [*trainer.notes, *tell.failures]
     report = TrainingReport(
-        dataset=dataset.name,
-        rows=rows,
-        config=config,
-        folds=folds,
-        evaluations=evaluations,
-        classifiers=trainer.classifiers,
-        kept=kept,
-        pictures=trainer.pictures,
-        notes=[*trainer.notes, *tell.failures],
-    )
+        dataset.name, rows, config, folds, evaluations, trainer.classifiers, kept,
+        trainer.pictures, notes,
+    )  # fmt: skip
     return report.output(prefix)
 
 
@@ -278,6 +271,13 @@ def _settings(given: Mapping[str, Any]) -> ClassifierSettings:
         known = ClassifierSettings.model_fields
         msg = f"The settings of the classifier are wrong: {describe_problems(error, known)}"
         raise ParamsError(msg, f"Known are: {', '.join(known)}.") from error
+
+
+def _fitting(settings: ClassifierSettings, rows: TrainingRows) -> ClassifierSettings:
+    """The settings with a default class, checked against the classes of the labels."""
+    completed = _with_default_class(settings, rows)
+    _check_thresholds(completed, rows)
+    return completed
 
 
 def _with_default_class(settings: ClassifierSettings, rows: TrainingRows) -> ClassifierSettings:
