@@ -1,12 +1,14 @@
+import ast
 import builtins
 import contextlib
 import importlib
+import inspect
 import pkgutil
 import re
 import sys
 import tomllib
 from pathlib import Path
-from types import GenericAlias
+from types import GenericAlias, ModuleType
 from typing import Any, TypeVar, get_type_hints
 
 from docutils import nodes
@@ -55,6 +57,17 @@ def packages() -> list[str]:
     return ["mosaic_dagster", *sorted(module.name for module in walked if module.ispkg)]
 
 
+def lend_type_names(module: ModuleType) -> None:
+    """Give a module the names of ours that it imports for type checkers only, to be linked."""
+    for node in ast.walk(ast.parse(inspect.getsource(module))):
+        if isinstance(node, ast.If) and getattr(node.test, "id", "") == "TYPE_CHECKING":
+            for line in node.body:
+                if isinstance(line, ast.ImportFrom) and str(line.module).startswith("mosaic_"):
+                    home = importlib.import_module(str(line.module))
+                    for name in line.names:
+                        vars(module).setdefault(name.asname or name.name, getattr(home, name.name))
+
+
 def page_of(package: str) -> str:
     """Write the text of a package's page: its public names, then each of its modules."""
     module = importlib.import_module(package)
@@ -69,7 +82,7 @@ def page_of(package: str) -> str:
         if not info.ispkg and not info.name.rpartition(".")[2].startswith("_"):
             # Imported here, since autodoc's own first import pretends to be a type checker,
             # which Dagster does not survive.
-            importlib.import_module(info.name)
+            lend_type_names(importlib.import_module(info.name))
             lines += [info.name, "-" * len(info.name), ""]
             lines += [f".. automodule:: {info.name}", "   :members:", "   :ignore-module-all:", ""]
     return "\n".join(lines)
@@ -112,7 +125,7 @@ def resolve(app: Any, env: Any, node: Any, content: Any) -> Any:
     target = re.split(r"[\[~]", node["reftarget"])[0]
     found = find(target, node.get("py:module") or "")
     home = getattr(found, "__module__", None) or getattr(found, "__name__", "mosaic_dagster")
-    private = home.rpartition(".")[2].startswith("_")
+    private = any(name.rpartition(".")[2].startswith("_") for name in (home, target))
     ours = found is None or (home.startswith("mosaic_dagster") and not private)
     if isinstance(found, TypeVar) or not ours:
         return content
@@ -153,10 +166,11 @@ def describe_model(
 
 
 def strip_options(_app: Any, obj: Any, _bound: bool) -> None:
-    """Show the parameters of a command without what the command line says about them."""
-    if (getattr(obj, "__module__", None) or "").startswith("mosaic_dagster.cli."):
-        with contextlib.suppress(NameError, TypeError):
-            obj.__annotations__ = get_type_hints(obj)
+    """Show types without what pydantic or the command line is told beside them."""
+    if (getattr(obj, "__module__", None) or "").startswith("mosaic_dagster."):
+        with contextlib.suppress(NameError, TypeError, AttributeError):
+            if "Annotated[" in str(get_type_hints(obj, include_extras=True)):
+                obj.__annotations__ = get_type_hints(obj)
 
 
 def skip_noise(_app: Any, _what: str, name: str, obj: Any, skip: bool, _options: Any) -> bool:

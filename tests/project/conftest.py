@@ -74,3 +74,15 @@ def copy_project(source: Path, target: Path) -> None:
             shutil.copytree(source / name, target / name, ignore=ignored)
         elif (source / name).is_file():
             shutil.copy(source / name, target / name)
+    _make_small(target)
+
+
+def _make_small(project: Path) -> None:
+    """Let the pairs take seconds: fewer recordings, templates and clusters."""
+    code = project / "assets" / "social.py"
+    declared = 'map_behavior("mapping", default_class=0)'
+    small = declared[:-1] + ", n_templates=200, per_class=60, k=(10,), cuts=(5,), n_folds=2)"
+    text = code.read_text()
+    assert declared in text
+    code.write_text(text.replace(declared, small.replace("n_folds", "perplexity=20.0, n_folds")))
+    (project / "recordings" / "social" / "session2.json").unlink()
