@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections import Counter
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -25,52 +25,44 @@ from mosaic_dagster.cli.options import (
 )
 from mosaic_dagster.cli.progress import progress
 from mosaic_dagster.cli.project import Project, open_project
-from mosaic_dagster.cli.tables import print_lines, print_table, shown_path
+from mosaic_dagster.cli.tables import print_lines, print_table
+from mosaic_dagster.cli.trial import (
+    BAD,
+    NOT_USED,
+    Ingestion,
+    Row,
+    check_found,
+    find_renamed,
+    refused_rows,
+    source_files,
+    told_notes,
+    try_entry,
+    try_files,
+    unused_row,
+)
 from mosaic_dagster.dataset import (
     Dataset,
-    EntryKey,
-    FoundSource,
-    Labels,
-    Manifest,
     Repairs,
     SourceRule,
     SourceScan,
-    read_entry,
-    read_labels_entry,
-    reader_of,
     recorded_path,
-    resolve_params,
     resolve_path,
     scan_sources,
-    source_action_key,
 )
-from mosaic_dagster.dataset.manifest import MANIFEST_FILE
 from mosaic_dagster.dataset.readers.registry import AUTO
 from mosaic_dagster.dataset.sources import check_rule
 from mosaic_dagster.dataset.validation import describe_problems
-from mosaic_dagster.errors import ManifestError, MosaicError, ProjectError, ReaderError
+from mosaic_dagster.errors import ProjectError, ReaderError
 from mosaic_dagster.pipeline import DatasetRun, Engine, Selection, Study
 from mosaic_dagster.pipeline.execute import draw
 from mosaic_dagster.pipeline.ingested import Ingested
 from mosaic_dagster.pipeline.status import DONE, EntryStatus
 from mosaic_dagster.pipeline.work import error_message
-from mosaic_dagster.store import Database, Head, SourceRow
 from mosaic_dagster.store.content.codecs import read_notes
 
 _SCHEMA = {"entry": pl.String, "state": pl.String, "rows": pl.Int64, "file": pl.String,
            "remark": pl.String}  # fmt: skip
-_BAD = ("failed", "refused")
-
-
-@dataclass(frozen=True)
-class _Row:
-    """What became of one entry, or of a file that makes none."""
-
-    entry: str | None
-    state: str
-    rows: int | None
-    file: str
-    remark: str
+_SHOWN = 5
 
 
 def ingest(
@@ -93,7 +85,8 @@ def ingest(
     """Add tracking files, or label files, to a dataset and read them.
 
     Where they are is written into the dataset's manifest, so that later runs find new files
-    there. A file that fails never stops the others; the exit status is 1 then.
+    there. A file that fails never stops the others; the exit status is 1 then, and also when
+    nothing that was given can be used. Where no file at all can be read, nothing is recorded.
 
     Example: mosaic ingest recordings/larvae --dry-run
     """
@@ -103,12 +96,12 @@ def ingest(
         asked = _asked(path=str(path), format=format, params=params, group=group,
                        labels=labels, sequence=sequence)  # fmt: skip
         rule = _rule(found, study, asked)
-        rows = _tried(found, study, rule) if dry_run else _read(found, study, rule)
-    table = pl.DataFrame([asdict(row) for row in rows], schema=_SCHEMA)
+        done = try_files(found, study, rule) if dry_run else _read(found, study, rule)
+    table = pl.DataFrame([asdict(row) for row in done.rows], schema=_SCHEMA)
     print_table(table, as_json)
     if not as_json:
-        print_lines(["", _summary(rows, study, dry_run)])
-    if any(row.state in _BAD for row in rows):
+        print_lines(["", *_summary(done, study, dry_run)])
+    if not done.is_good:
         raise typer.Exit(1)
 
 
@@ -117,14 +110,18 @@ def _asked(**fields: Any) -> SourceRule:
 
     Raises
     ------
-    ManifestError
-        An option has an impossible value.
+    typer.BadParameter
+        An option has an impossible value, or names what is unknown.
     """
     try:
-        return SourceRule(**fields)
+        rule = SourceRule(**fields)
+        check_rule(rule)
     except ValidationError as error:
         msg = f"The source cannot be used: {describe_problems(error, SourceRule.model_fields)}"
-        raise ManifestError(msg, "Correct the option.") from error
+        raise typer.BadParameter(f"{msg} Correct the option.") from error
+    except ReaderError as error:
+        raise typer.BadParameter(str(error)) from error
+    return rule
 
 
 def _params(texts: list[str], fps: float | None) -> dict[str, Any]:
@@ -153,7 +150,6 @@ def _rule(project: Project, study: Study, asked: SourceRule) -> SourceRule:
     if not place.exists():
         msg = f"There is nothing at {place}."
         raise ProjectError(msg, "Is the path right, the disk mounted?")
-    check_rule(asked)
     rule = asked.model_copy(update={"path": recorded_path(place, project.root)})
     for source in study.dataset.sources:
         declared = source if isinstance(source, SourceRule) else SourceRule(path=source)
@@ -185,115 +181,66 @@ def _check_apart(project: Project, study: Study, place: Path, rule: SourceRule) 
             raise ProjectError(msg, f"Run `mosaic ingest {path}`, which finds what is new there.")
 
 
-def _check_found(scan: SourceScan, rule: SourceRule) -> None:
-    if not scan.present and not scan.refused:
-        what = "tracking" if rule.labels is None else "label"
-        msg = f"There are no {what} files at {rule.path} (format {rule.format})."
-        raise ReaderError(msg, "Check the path, or name the format with --format.")
-
-
-def _tried(project: Project, study: Study, rule: SourceRule) -> list[_Row]:
-    """Read in memory what would be read; the disk stays as it is."""
-    dataset = _unopened(project, study)
-    known: dict[str, Head] = {}
-    recorded: list[SourceRow] = []
-    if dataset.registry.database.read_only:
-        recorded = [row for row in dataset.registry.sources() if row.asset == rule.asset]
-        heads = [head for head in dataset.registry.heads("") if head.step == rule.asset]
-        known = {head.key: head for head in heads if head.state in DONE}
-    scan = scan_sources([rule], recorded, project.root)
-    _check_found(scan, rule)
-    rows = [
-        _try(dataset.manifest, key, sources, known.get(str(key)), project.root)
-        for key, sources in scan.by_entry().items()
-    ]
-    return rows + _refused(scan, project.root, None)
-
-
-def _unopened(project: Project, study: Study) -> Dataset:
-    """The dataset as it is or would be, with a database, if there is one, that only reads."""
-    workspace = project.workspace(study)
-    manifest = Manifest.new(name=study.dataset.name)
-    if (workspace / MANIFEST_FILE).is_file():
-        manifest = Manifest.load(workspace / MANIFEST_FILE)
-    dataset = Dataset(workspace, manifest.updated_by(study.dataset))
-    database = dataset.registry.database
-    if database.path.is_file():
-        dataset.registry.database = Database(database.path, read_only=True)
-    return dataset
-
-
-def _try(
-    manifest: Manifest, key: EntryKey, sources: list[FoundSource], head: Head | None, root: Path
-) -> _Row:
-    """Read an entry, unless that was done before with the same content and parameters."""
-    file = _files(sources, root)
-    rule = sources[0].rule
-    try:
-        reader = reader_of(rule, sources[0].path)
-        digests = [source.sha256 for source in sources]
-        params = resolve_params(reader, rule, manifest)
-        action = source_action_key(rule.asset, key, digests, reader.name, reader.version, params)
-        if head is not None and head.action_key == action:
-            return _Row(str(key), "unchanged", head.rows, file, "")
-        rows, remark = _read_alone([source.path for source in sources], rule, manifest, key)
-    except MosaicError as error:
-        return _Row(str(key), "failed", None, file, str(error))
-    return _Row(str(key), "would read", rows, file, remark)
-
-
-def _read_alone(
-    paths: list[Path], rule: SourceRule, manifest: Manifest, key: EntryKey
-) -> tuple[int, str]:
-    """Rows of what one entry's files hold, and what to tell about it."""
-    if rule.labels is None:
-        table, repairs = read_entry(paths, rule, manifest, key)
-        return table.height, repairs.describe()
-    labels, notes = read_labels_entry(paths[0], rule, manifest, key)
-    rows = labels.events if isinstance(labels, Labels) else labels.table
-    return rows.height, _told(notes)
-
-
-def _told(notes: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name.replace('_', ' ')}: {value}" for name, value in notes.items())
-
-
-def _read(project: Project, study: Study, rule: SourceRule) -> list[_Row]:
+def _read(project: Project, study: Study, rule: SourceRule) -> Ingestion:
     """Record the rule, read what is new or changed, and tell what became of each file."""
     dataset = project.open(study)
-    _check_found(scan_sources([rule], [], project.root), rule)
-    if not rule.declared:
+    scan = scan_sources([rule], [], project.root)
+    check_found(scan, rule)
+    recorded = [row for row in dataset.registry.sources() if row.asset == rule.asset]
+    if not rule.declared and rule not in dataset.manifest.sources:
+        useless = _useless(dataset, scan)
+        if useless is not None:
+            rows = useless + refused_rows(scan, project.root, None)
+            return Ingestion(rows, {}, is_recorded=False)
         dataset.add_source(rule)
-    engine = Engine()
-    run = DatasetRun(dataset, [], engine)
+    run = DatasetRun(dataset, [], Engine())
     run.tracks.register()
     state = run.ingested[rule.asset]
     place = resolve_path(rule.path, project.root)
-    keys = [
+    rows = _rows(run, state, place)
+    rows += refused_rows(state.scan, project.root, place)
+    return Ingestion(rows, find_renamed(recorded, state.scan.present, project.root), True)
+
+
+def _useless(dataset: Dataset, scan: SourceScan) -> list[Row] | None:
+    """What is wrong with each entry; None as soon as one can be read."""
+    rows = []
+    for key, sources in scan.by_entry().items():
+        row = try_entry(dataset.manifest, key, sources, None, dataset.base)
+        if row.state not in BAD:
+            return None
+        rows.append(row)
+    return rows
+
+
+def _rows(run: DatasetRun, state: Ingested, place: Path) -> list[Row]:
+    """Read the entries of the files at or below a place; what became of each."""
+    root = run.dataset.base
+    given = [
         key
         for key, sources in state.sources.items()
-        if key in state.statuses and any(s.path.is_relative_to(place) for s in sources)
+        if any(source.path.is_relative_to(place) for source in sources)
     ]
+    keys = sorted(key for key in given if key in state.statuses)
     before = {key: state.statuses[key] for key in keys}
-    run.selection = Selection(keys=frozenset(keys), ingested={rule.asset})
+    run.selection = Selection(keys=frozenset(keys), ingested={state.asset})
     with progress() as tell:
         report = draw(run, tell)
     failures = {key: why for step in report for key, why in step.failures.items()}
-    rows = [
-        _row(state, key, before[key], failures.get(key, ""), project.root) for key in sorted(keys)
-    ]
-    rows += [_Row(None, "not used", None, "", note) for note in state.notes]
-    return rows + _refused(state.scan, project.root, place)
+    rows = [_row(state, key, before[key], failures.get(key, ""), root) for key in keys]
+    known = run.tracks.keys
+    others = sorted(key for key in given if key not in before)
+    return rows + [unused_row(key, state.sources[key], known, root) for key in others]
 
 
-def _row(run: Ingested, key: str, before: EntryStatus, failure: str, root: Path) -> _Row:
-    file = _files(run.sources[key], root)
+def _row(run: Ingested, key: str, before: EntryStatus, failure: str, root: Path) -> Row:
+    file = source_files(run.sources[key], root)
     status = run.statuses[key]
     if status.state not in DONE or status.result is None:
         why = failure or (error_message(status.head.error) if status.head else "") or status.reason
-        return _Row(key, "failed", None, file, why)
+        return Row(key, "failed", None, file, why)
     state = "unchanged" if before.state in DONE else "read"
-    return _Row(key, state, status.result.rows, file, _repairs(run.dataset, status))
+    return Row(key, state, status.result.rows, file, _repairs(run.dataset, status))
 
 
 def _repairs(dataset: Dataset, status: EntryStatus) -> str:
@@ -304,25 +251,29 @@ def _repairs(dataset: Dataset, status: EntryStatus) -> str:
     notes = read_notes(path)
     if "repairs" in notes:
         return Repairs(**notes["repairs"]).describe()
-    return _told(notes.get("notes", {}))
+    return told_notes(notes.get("notes", {}))
 
 
-def _files(sources: list[FoundSource], root: Path) -> str:
-    return ", ".join(shown_path(source.path, root) for source in sources)
+def _summary(done: Ingestion, study: Study, dry_run: bool) -> list[str]:
+    states = ("read", "would read", "unchanged", NOT_USED, "failed", "refused")
+    counts = Counter(row.state for row in done.rows)
+    told = ", ".join(f"{counts[state]} {state}" for state in states if counts[state])
+    end = "`mosaic run` computes with them."
+    if not done.is_recorded:
+        end = "nothing was written." if dry_run else "nothing was recorded."
+    elif not counts.keys() & {"read", "unchanged"}:
+        end = "nothing of it can be used now."
+    return [f"{study.dataset.name}: {told}; {end}", *_told_renamed(done)]
 
 
-def _refused(scan: SourceScan, root: Path, place: Path | None) -> list[_Row]:
+def _told_renamed(done: Ingestion) -> list[str]:
+    if not done.renamed:
+        return []
+    names = list(dict.fromkeys(name for now in done.renamed.values() for name in now))
+    shown = ", ".join(names[:_SHOWN]) + (", …" if len(names) > _SHOWN else "")
+    what = f"{len(done.renamed)} known from these files: {next(iter(done.renamed))}"
+    more = ", …" if len(done.renamed) > 1 else ""
     return [
-        _Row(None, "refused", None, shown_path(refusal.path, root), refusal.reason)
-        for refusal in scan.refused
-        if place is None or refusal.path.is_relative_to(place)
+        f"The rule no longer names {what}{more}; now called {shown}. "
+        "`mosaic clean` forgets the old ones."
     ]
-
-
-def _summary(rows: list[_Row], study: Study, dry_run: bool) -> str:
-    counts = dict.fromkeys(("read", "would read", "unchanged", "failed", "refused"), 0)
-    for row in rows:
-        counts[row.state] += 1
-    told = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
-    end = "nothing was written." if dry_run else "`mosaic run` computes with them."
-    return f"{study.dataset.name}: {told}; {end}"

@@ -15,10 +15,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
+import typer
+
+from mosaic_dagster.cli.choices import (
+    check_kind,
+    find_entry,
+    find_step,
+    has_step,
+    known_kinds,
+)
 from mosaic_dagster.dataset import Dataset, resolve_path
 from mosaic_dagster.dataset.validation import nearest
-from mosaic_dagster.errors import MosaicError, ProjectError
-from mosaic_dagster.pipeline import Pipeline, Study
+from mosaic_dagster.errors import EntryNotFoundError, MosaicError, ProjectError
+from mosaic_dagster.pipeline import DatasetRun, Pipeline, Study
+from mosaic_dagster.pipeline.steps import TRACKS, is_ingested, labels_step
 
 PROJECT_FILE = "dagster.yaml"
 CODE_FOLDER = "assets"
@@ -49,43 +59,89 @@ class Project:
 
         Raises
         ------
-        ProjectError
+        typer.BadParameter
             There is none of this name, or there are several to choose from.
         """
         names = [study.dataset.name for study in self.studies]
         if dataset is None:
-            if len(self.studies) == 1:
-                return self.studies[0]
-            msg = f"The project {self.root} has {len(names)} datasets: {', '.join(names)}."
-            raise ProjectError(msg, "Name one with --dataset.")
+            return self.only(self.studies)
         for study in self.studies:
             if study.dataset.name == dataset:
                 return study
         msg = f"The project {self.root} has no dataset {dataset!r}."
-        raise ProjectError(msg, _suggest(dataset, names, "datasets"))
+        told = f"{msg} {_suggest(dataset, names, 'datasets')}"
+        raise typer.BadParameter(told, param_hint="--dataset")
 
-    def study_with(self, dataset: str | None, step: str) -> Study:
-        """The study of a dataset; without a name the one that has the step, if only one has.
+    def study_with(self, dataset: str | None, step: str, entry: str | None = None) -> Study:
+        """The study of a dataset; without a name the one that alone has the step and the entry.
+
+        Parameters
+        ----------
+        dataset
+            Its name, where the user gave one.
+        step
+            ``step``, ``pipeline/step``, ``tracks`` or ``labels/<kind>``.
+        entry
+            A recording, where the user named one.
 
         Raises
         ------
-        ProjectError
-            As for :meth:`study`.
+        typer.BadParameter
+            There is no such dataset or step, or there are several datasets to choose from.
         """
-        pipeline, _, name = step.rpartition("/")
-        having = [
-            study
-            for study in self.studies
-            if any(name in p.dag() and pipeline in ("", p.name) for p in study.pipelines)
-        ]
-        return having[0] if dataset is None and len(having) == 1 else self.study(dataset)
+        if dataset is not None or len(self.studies) == 1:
+            return self.study(dataset)
+        return self.only(self._having(step), [] if entry is None else [entry])
+
+    def only(self, studies: Sequence[Study], entries: Sequence[str] = ()) -> Study:
+        """The only one of some studies, or the one whose dataset alone knows the entries.
+
+        Raises
+        ------
+        typer.BadParameter
+            There are several to choose from, or none.
+        """
+        if len(studies) > 1 and entries:
+            studies = [s for s in studies if self._knows(s, entries)] or studies
+        if len(studies) == 1:
+            return studies[0]
+        names = ", ".join(study.dataset.name for study in studies)
+        msg = f"Several datasets could be meant: {names}. Name one with --dataset."
+        if not studies:
+            msg = f"The project {self.root} has no dataset."
+        raise typer.BadParameter(msg, param_hint="--dataset")
+
+    def kinds(self, study: Study) -> list[str]:
+        """Kinds of labels that a dataset has, or that its pipelines read."""
+        run = DatasetRun(self.open(study), [])
+        return sorted({*study.label_kinds(), *known_kinds(run)})
+
+    def _having(self, step: str) -> list[Study]:
+        """The studies that have a step, or labels of a kind."""
+        if step == TRACKS:
+            return list(self.studies)
+        if is_ingested(step):
+            kinds = {s.dataset.name: self.kinds(s) for s in self.studies}
+            check_kind(step, [kind for own in kinds.values() for kind in own])
+            return [s for s in self.studies if step in map(labels_step, kinds[s.dataset.name])]
+        having = [study for study in self.studies if has_step(study, step)]
+        if not having:
+            find_step(pipelines_of(self.studies), step)
+        return having
+
+    def _knows(self, study: Study, entries: Sequence[str]) -> bool:
+        known = DatasetRun(self.open(study), []).tracks.keys
+        try:
+            return bool([find_entry(text, known) for text in entries])
+        except EntryNotFoundError:
+            return False
 
     def study_at(self, dataset: str | None, path: Path) -> Study:
         """The study of a dataset; without a name the one that declares the path as a source.
 
         Raises
         ------
-        ProjectError
+        typer.BadParameter
             As for :meth:`study`.
         """
         place = self.user_path(path)
@@ -101,7 +157,7 @@ class Project:
 
         Raises
         ------
-        ProjectError
+        typer.BadParameter
             There is no such dataset or pipeline.
         """
         studies = list(self.studies) if dataset is None else [self.study(dataset)]
@@ -117,7 +173,8 @@ class Project:
             names = sorted({member.name for study in studies for member in study.pipelines})
             where = f"dataset {dataset!r}" if dataset else f"project {self.root}"
             msg = f"The {where} has no pipeline {pipeline!r}."
-            raise ProjectError(msg, _suggest(pipeline, names, "pipelines"))
+            told = f"{msg} {_suggest(pipeline, names, 'pipelines')}"
+            raise typer.BadParameter(told, param_hint="PIPELINE")
         return found
 
     def workspace(self, study: Study) -> Path:

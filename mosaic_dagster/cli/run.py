@@ -12,17 +12,25 @@ from typing import Annotated, Any
 import polars as pl
 import typer
 
-from mosaic_dagster.cli.choices import find_entry, find_keys, find_selection, find_step
+from mosaic_dagster.cli.choices import (
+    Part,
+    find_entry,
+    find_keys,
+    find_parts,
+    find_selection,
+    refuse_ingested,
+)
 from mosaic_dagster.cli.options import DatasetOption, JsonOption, PipelineArgument, ProjectOption
 from mosaic_dagster.cli.progress import held_output, label_of, progress
 from mosaic_dagster.cli.project import Project, import_from, open_project, pipelines_of
 from mosaic_dagster.cli.status import told_status
 from mosaic_dagster.cli.tables import print_json, print_lines, print_table
 from mosaic_dagster.errors import ProjectError, RunFailedError
-from mosaic_dagster.pipeline import DatasetRun, Pipeline, Study
+from mosaic_dagster.pipeline import DatasetRun, Study
 from mosaic_dagster.pipeline.plan import plan_of_run
 from mosaic_dagster.pipeline.report import StepReport
 from mosaic_dagster.pipeline.selection import StepStream
+from mosaic_dagster.pipeline.steps import is_ingested
 
 DEFINITIONS = "assets.definitions"
 
@@ -73,15 +81,13 @@ def run(
     """
     with open_project(project) as found:
         studies = found.chosen(dataset, pipeline)
-        if (group or entry) and len(studies) > 1:
-            studies = [found.study_with(dataset, step[0]) if step else found.study(dataset)]
         asked = _Asked(found, studies, step or [], group or [], entry or [], force_from)
         if dry_run:
             _print_plan(asked.plan(), as_json)
         else:
             named = dataset is not None or pipeline is not None or bool(step)
             config = asked.config(named) | ({"engine": str(engine)} if engine else {})
-            _run(found, studies, config, as_json)
+            _run(found, asked.studies, config, as_json)
 
 
 class _Asked:
@@ -96,60 +102,62 @@ class _Asked:
         entries: Sequence[str],
         force_from: str | None,
     ) -> None:
-        everything = pipelines_of(studies)
-        self.steps = ["/".join(_step_to_run(everything, name)) for name in steps]
+        _check_steps(project, studies, steps, force_from)
         self.force_from = force_from
-        self.selection = find_selection(everything, self.steps, None, force_from)
         self.groups = list(groups)
         self.entries = list(entries)
         self.project = project
-        self.studies = self._with_steps(studies)
-        self.keys = [self._keys(study) for study in self.studies] if groups or entries else []
-
-    def _with_steps(self, studies: Sequence[Study]) -> list[Study]:
-        wanted = {name.rpartition("/")[0] for name in self.steps} | set(self.selection.forced)
-        if not wanted:
-            return list(studies)
-        return [s for s in studies if wanted & {member.name for member in s.pipelines}]
+        self.parts = find_parts(studies, steps, force_from)
+        if groups or entries:
+            only = project.only([part.study for part in self.parts], entries)
+            self.parts = [part for part in self.parts if part.study is only]
+        self.keys = self._keys(self.parts[0].study) if groups or entries else None
 
     def _keys(self, study: Study) -> list[str]:
         known = DatasetRun(self.project.open(study), []).tracks.keys
         self.entries = [find_entry(text, known) for text in self.entries]
         return find_keys(self.groups, self.entries, known) or []
 
+    @property
+    def studies(self) -> list[Study]:
+        """The datasets that the run is about, with the pipelines that are asked for."""
+        return [part.study for part in self.parts]
+
     def plan(self) -> pl.DataFrame:
         """What a run would compute; one row per step."""
-        tables = []
-        for i, study in enumerate(self.studies):
-            selection = find_selection(
-                study.pipelines, self.steps, self.keys[i] if self.keys else None, self.force_from
-            )
-            run = DatasetRun(self.project.open(study), study.pipelines, selection=selection)
-            name = pl.lit(study.dataset.name).alias("dataset")
-            tables.append(plan_of_run(run).select(name, pl.all()))
-        return pl.concat(tables)
+        return pl.concat(self._plan(part) for part in self.parts)
+
+    def _plan(self, part: Part) -> pl.DataFrame:
+        dataset = self.project.open(part.study)
+        selection = find_selection(part, self.keys)
+        run = DatasetRun(dataset, part.study.pipelines, selection=selection)
+        return plan_of_run(run).select(pl.lit(part.study.dataset.name).alias("dataset"), pl.all())
 
     def config(self, named: bool) -> dict[str, Any]:
         """The same for the job ``refresh``; empty lists mean everything."""
+        steps = list(dict.fromkeys(step for part in self.parts for step in part.steps))
         names = [member.name for member in pipelines_of(self.studies)]
-        if self.steps:
-            names = sorted({step.rpartition("/")[0] for step in self.steps})
+        if steps:
+            forced = [part.force_from for part in self.parts if part.force_from is not None]
+            names = sorted({step.rpartition("/")[0] for step in (*steps, *forced)})
         return {
             "datasets": [study.dataset.name for study in self.studies],
-            "pipelines": names if named else [],
-            "steps": self.steps,
+            "pipelines": list(dict.fromkeys(names)) if named else [],
+            "steps": steps,
             "groups": self.groups,
             "entries": self.entries,
             "force_from": self.force_from,
         }
 
 
-def _step_to_run(pipelines: Sequence[Pipeline], name: str) -> tuple[str, str]:
-    pipeline, step = find_step(pipelines, name)
-    if not pipeline:
-        msg = "Every run reads the tracks that are new or changed; name a step of a pipeline."
-        raise typer.BadParameter(msg, param_hint="--step")
-    return pipeline, step
+def _check_steps(
+    project: Project, studies: Sequence[Study], steps: Sequence[str], force_from: str | None
+) -> None:
+    """Refuse tracks and labels as steps to make or to force."""
+    forced = [] if force_from is None else [("--force-from", force_from)]
+    for option, name in [*(("--step", step) for step in steps), *forced]:
+        if is_ingested(name):
+            refuse_ingested(name, option, [kind for s in studies for kind in project.kinds(s)])
 
 
 def _print_plan(table: pl.DataFrame, as_json: bool) -> None:

@@ -29,12 +29,15 @@ from mosaic_dagster.cli.tables import (
     shown_path,
     size_text,
 )
-from mosaic_dagster.dataset import Dataset
+from mosaic_dagster.dataset import Dataset, Labels
+from mosaic_dagster.dataset.labels import read_labels_file
+from mosaic_dagster.dataset.labels.behavior import NOBODY
 from mosaic_dagster.errors import EntryNotFoundError, MissingColumnError
 from mosaic_dagster.features import feature_columns
 from mosaic_dagster.pipeline import DatasetRun
 from mosaic_dagster.pipeline.staleness import MODEL
 from mosaic_dagster.pipeline.status import DONE, EntryStatus, result_of
+from mosaic_dagster.pipeline.steps import labels_step
 from mosaic_dagster.pipeline.work import read_object
 from mosaic_dagster.store import StoredResult
 from mosaic_dagster.store.content.codecs import read_notes
@@ -84,7 +87,7 @@ def show(
     Example: mosaic show kinematics --entry dish01/larva_007 --plot auto
     """
     with open_project(project) as found:
-        study = found.study_with(dataset, step)
+        study = found.study_with(dataset, step, entry)
         pipeline, name = find_step(study.pipelines, step)
         run = DatasetRun(found.open(study), study.pipelines)
         shown = _find(run, pipeline, name, unit_of(run, pipeline, name, entry))
@@ -101,6 +104,8 @@ def _find(run: DatasetRun, pipeline: str, step: str, key: str) -> _Shown:
     status = units_of(run, pipeline, step).get(key)
     if status is None:
         msg = f"The entry {key!r} is outside the scope of pipeline {pipeline!r}."
+        if not pipeline:
+            msg = f"The entry {key!r} has no {step!r}."
         raise EntryNotFoundError(msg, "`mosaic status --json` lists what there is.")
     result = status.result
     if result is None and status.head is not None:
@@ -195,6 +200,22 @@ def _sideways(head: pl.DataFrame) -> pl.DataFrame:
 
 
 def _draw(project: Project, shown: _Shown, table: pl.DataFrame, plot: str) -> Path:
+    title = f"{shown.step}, {shown.entry}"
+    labels = read_labels_file(shown.path) if shown.step.startswith(labels_step("")) else None
+    if isinstance(labels, Labels) and labels.events.height:
+        png = _classes_over_time(labels, title)
+    else:
+        png = _columns_over_time(shown, table, title)
+    if plot == AUTO:
+        name = f"{shown.step}_{shown.entry}".replace("/", "_")[:_LONGEST_NAME]
+        return write_files(shown.dataset.exports / "show", {f"{name}.png": png})[0]
+    path = project.user_path(Path(plot))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(png)
+    return path
+
+
+def _columns_over_time(shown: _Shown, table: pl.DataFrame, title: str) -> bytes:
     # Only a drawing needs matplotlib, which takes a while to load.
     from mosaic_dagster.charts import quick_lines
 
@@ -202,11 +223,19 @@ def _draw(project: Project, shown: _Shown, table: pl.DataFrame, plot: str) -> Pa
     if not columns or not table.height:
         msg = f"There is nothing to draw in step {shown.step!r}, entry {shown.entry!r}."
         raise MissingColumnError(msg, "It has no rows, or no numeric column.")
-    png = quick_lines(table, columns, f"{shown.step}, {shown.entry}")
-    if plot == AUTO:
-        name = f"{shown.step}_{shown.entry.replace('/', '_')}"[:_LONGEST_NAME]
-        return write_files(shown.dataset.exports / "show", {f"{name}.png": png})[0]
-    path = project.user_path(Path(plot))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(png)
-    return path
+    return quick_lines(table, columns, title)
+
+
+def _classes_over_time(labels: Labels, title: str) -> bytes:
+    """A row for each individual, pair or scene; of two classes in a frame the later counts."""
+    from mosaic_dagster.charts import ethogram
+
+    events = labels.events.unique(("frame", "id1", "id2"), keep="last", maintain_order=True)
+    if labels.fps is not None:
+        events = events.with_columns((pl.col("frame") / labels.fps).alias("time"))
+    parts = events.partition_by("id1", "id2", maintain_order=True, as_dict=True)
+    rows = {
+        ", ".join(str(who) for who in ids if who != NOBODY) or "all": part
+        for ids, part in sorted(parts.items())
+    }
+    return ethogram(rows, title, column="label", names=labels.names)

@@ -29,6 +29,7 @@ from mosaic_dagster.pipeline.why import Explanation, explain
 from mosaic_dagster.pipeline.work import error_message
 
 _MOST = 8
+_NAMED = 3
 _DIGITS = 12
 _COUNTS = ("fresh", "stale", "missing", "failed", "blocked", "empty")
 
@@ -135,14 +136,23 @@ def _counts(row: dict[str, Any]) -> str:
 
 
 def _remarks(told: dict[str, Any]) -> list[str]:
-    failed = [row for row in told["entries"] if row["state"] == "failed"]
+    failed: dict[str, list[str]] = {}
+    for row in told["entries"]:
+        if row["state"] == "failed":
+            failed.setdefault(row["error"], []).append(f"{row['step']} {row['entry']}")
     sources = told["sources"]
+    refused = [why for why in dict.fromkeys(sources["refused"].values()) if why not in failed]
     return [
-        *_section("Failed:", [f"{row['step']} {row['entry']}: {row['error']}" for row in failed]),
+        *_section("Failed:", [f"{_listed(who)}: {error}" for error, who in failed.items()]),
         *_section("Source files that are gone (what was made of them stays):", sources["vanished"]),
-        *_section("Files that cannot be used:", list(sources["refused"].values())),
-        *_section("Files that are not used:", sources["notes"]),
+        *_section("Files that cannot be used:", refused),
+        *_section("Files that are not used:", list(dict.fromkeys(sources["notes"]))),
     ]
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more
 
 
 def _section(title: str, items: Sequence[str]) -> list[str]:
@@ -166,7 +176,7 @@ def why(
     Example: mosaic why clusters --entry dish01/larva_007
     """
     with open_project(project) as found:
-        study = found.study_with(dataset, step)
+        study = found.study_with(dataset, step, entry)
         pipeline, name = find_step(study.pipelines, step)
         run = DatasetRun(found.open(study), study.pipelines)
         told = explain(run, pipeline, name, unit_of(run, pipeline, name, entry))

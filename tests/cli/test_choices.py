@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import pytest
+import typer
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mosaic_dagster.cli.choices import find_entry, find_keys, find_selection, find_step
-from mosaic_dagster.dataset import EntryKey
-from mosaic_dagster.errors import EntryNotFoundError, ScopeError, UnknownStepError
-from mosaic_dagster.pipeline import FeatureStep, Pipeline
+from mosaic_dagster.cli.choices import (
+    find_entry,
+    find_keys,
+    find_parts,
+    find_selection,
+    find_step,
+    refuse_ingested,
+)
+from mosaic_dagster.dataset import DatasetDeclaration, EntryKey
+from mosaic_dagster.errors import EntryNotFoundError, ScopeError
+from mosaic_dagster.pipeline import FeatureStep, Pipeline, Study
 
 
 def walking(name: str = "walking") -> Pipeline:
@@ -32,13 +40,13 @@ def test_a_step_is_found_by_its_name_or_its_full_name() -> None:
 def test_a_step_of_two_pipelines_must_be_told_apart() -> None:
     """Taking the first would show the wrong pipeline's numbers."""
     pipelines = [walking(), walking("crawling")]
-    with pytest.raises(UnknownStepError, match="walking/speed"):
+    with pytest.raises(typer.BadParameter, match="walking/speed"):
         find_step(pipelines, "speed")
     assert find_step(pipelines, "crawling/speed") == ("crawling", "speed")
 
 
 def test_an_unknown_step_gets_the_nearest_name() -> None:
-    with pytest.raises(UnknownStepError, match="Did you mean 'speed'"):
+    with pytest.raises(typer.BadParameter, match="Did you mean 'speed'"):
         find_step([walking()], "sped")
 
 
@@ -80,15 +88,60 @@ def test_groups_and_entries_narrow_each_other() -> None:
         find_keys(["dish02"], ["alone"], KEYS)
 
 
+def study(name: str, *pipelines: Pipeline) -> Study:
+    return Study(DatasetDeclaration(name), pipelines)
+
+
 def test_a_step_comes_with_what_it_needs_and_forcing_with_what_is_below() -> None:
     """speed needs smooth and not size; below smooth lie all three."""
-    selection = find_selection([walking()], ["speed"], ["dish02/a"], "smooth")
+    mice = [study("mice", walking())]
+    (part,) = find_parts(mice, ["speed"], "smooth")
+    selection = find_selection(part, ["dish02/a"])
     assert selection.steps == {"walking": {"smooth", "speed"}}
     assert selection.keys == {"dish02/a"}
     assert selection.forced == {"walking": {"smooth", "speed", "size"}}
-    assert find_selection([walking()], [], None, None).steps is None
+    assert find_selection(find_parts(mice, [], None)[0], None).steps is None
 
 
-def test_tracks_cannot_be_forced() -> None:
-    with pytest.raises(UnknownStepError, match="files change"):
-        find_selection([walking()], [], None, "tracks")
+def test_a_pipeline_of_several_datasets_is_asked_for_on_each() -> None:
+    """One pipeline on several datasets is normal; its steps must not count as ambiguous."""
+    parts = find_parts([study("mice", walking()), study("flies", walking())], ["speed"], "smooth")
+    assert [(p.study.dataset.name, p.steps, p.force_from) for p in parts] == [
+        ("mice", ["walking/speed"], "walking/smooth"),
+        ("flies", ["walking/speed"], "walking/smooth"),
+    ]
+
+
+def test_pipelines_of_one_name_may_differ_between_datasets() -> None:
+    """Only the mice have sizes; asking for them must neither fail nor run the flies."""
+    short = Pipeline(name="walking").add(FeatureStep("speed", "speed-angvel"))
+    studies = [study("mice", walking()), study("flies", short)]
+    for steps, force_from in ((["size"], None), ([], "size")):
+        (part,) = find_parts(studies, steps, force_from)
+        assert part.study.dataset.name == "mice"
+    assert len(find_parts(studies, [], None)) == 2
+
+
+def test_a_step_of_two_pipelines_of_one_dataset_must_be_told_apart() -> None:
+    """Running both, or the first, is not what was asked for; elsewhere the name is plain."""
+    both = study("mice", walking(), walking("crawling"))
+    with pytest.raises(typer.BadParameter, match="walking/speed"):
+        find_parts([both, study("flies", walking())], ["speed"], None)
+    parts = find_parts([both, study("flies", walking())], ["crawling/speed"], None)
+    assert [part.study.dataset.name for part in parts] == ["mice"]
+
+
+@pytest.mark.parametrize(
+    ("name", "option", "told"),
+    [
+        ("tracks", "--step", "reads the tracks"),
+        ("tracks", "--force-from", "tracks cannot be forced.*files change"),
+        ("labels/behavior", "--step", "reads the labels of kind behavior"),
+        ("labels/behavior", "--force-from", "labels of kind behavior cannot be forced"),
+        ("labels/behaviour", "--step", "no labels of kind 'behaviour'.*'behavior'.*id_tags"),
+    ],
+)
+def test_what_is_read_from_files_is_no_step(name: str, option: str, told: str) -> None:
+    """A message about tracks leaves whoever typed labels without a clue."""
+    with pytest.raises(typer.BadParameter, match=told):
+        refuse_ingested(name, option, ["id_tags", "behavior"])

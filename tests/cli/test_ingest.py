@@ -92,22 +92,23 @@ def test_what_is_declared_stays_declared(new: Path, mosaic: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "told", "code"),
     [
-        (["nowhere"], "There is nothing at"),
-        (["recordings/more", "--format", "keypont_csv"], "keypoint_csv"),
-        (["recordings/more", "--format", "keypoint_csv", "--param", "fsp=3"], "fps"),
-        (["recordings/empty"], "no tracking files"),
+        (["nowhere"], "There is nothing at", 1),
+        (["recordings/more", "--format", "keypont_csv"], "keypoint_csv", 2),
+        (["recordings/more", "--format", "keypoint_csv", "--param", "fsp=3"], "fps", 2),
+        (["recordings/more", "--sequence", "^(larva"], "no regular expression", 2),
+        (["recordings/empty"], "no tracking files", 1),
     ],
     ids=lambda value: value if isinstance(value, str) else None,
 )
 def test_a_rule_that_cannot_work_is_not_written(
-    new: Path, more: Path, mosaic: Any, arguments: list[str], told: str
+    new: Path, more: Path, mosaic: Any, arguments: list[str], told: str, code: int
 ) -> None:
     """It would fail every run from now on."""
     (new / "recordings" / "empty").mkdir()
     path, *rest = arguments
-    assert told in mosaic(new, "ingest", str(new / path), *rest, code=1).stderr
+    assert told in mosaic(new, "ingest", str(new / path), *rest, code=code).stderr
     if (new / "workspaces/larvae/dataset.yaml").exists():
         assert rules_of(new) == []
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+import typer
 
 from mosaic_dagster.cli.project import find_project, open_project
 from mosaic_dagster.errors import ProjectError
@@ -93,13 +94,13 @@ def test_names_of_datasets_and_pipelines(tmp_path: Path) -> None:
     """With two datasets nothing may be guessed; a wrong name gets the nearest."""
     with open_project(write_project(tmp_path, TWO)) as project:
         assert project.study("mice").dataset.name == "mice"
-        with pytest.raises(ProjectError, match="--dataset"):
+        with pytest.raises(typer.BadParameter, match="--dataset"):
             project.study()
-        with pytest.raises(ProjectError, match="Did you mean 'mice'"):
+        with pytest.raises(typer.BadParameter, match="Did you mean 'mice'"):
             project.study("mise")
         assert len(project.chosen(None, "walking")) == 2
         assert len(project.chosen("flies", "walking")) == 1
-        with pytest.raises(ProjectError, match="Did you mean 'walking'"):
+        with pytest.raises(typer.BadParameter, match="Did you mean 'walking'"):
             project.chosen(None, "waking")
 
 

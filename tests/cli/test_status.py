@@ -8,6 +8,7 @@ from typing import Any
 
 import duckdb
 
+from mosaic_dagster.cli.status import _remarks
 from mosaic_dagster.store import open_database
 
 KEY = "dish01/larva_007"
@@ -75,9 +76,9 @@ def test_a_database_in_use_says_by_whom(project: Path, mosaic: Any) -> None:
 
 
 def test_unknown_names_get_the_nearest(made: Path, mosaic: Any) -> None:
-    assert "'crawling'" in mosaic(made, "status", "crawlin", code=1).stderr
-    assert "'larvae'" in mosaic(made, "status", "--dataset", "larva", code=1).stderr
-    assert "'clusters'" in mosaic(made, "why", "cluster", "--entry", KEY, code=1).stderr
+    assert "'crawling'" in mosaic(made, "status", "crawlin", code=2).stderr
+    assert "'larvae'" in mosaic(made, "status", "--dataset", "larva", code=2).stderr
+    assert "'clusters'" in mosaic(made, "why", "cluster", "--entry", KEY, code=2).stderr
     assert KEY in mosaic(made, "why", "clusters", "--entry", "dish1/larva_007", code=1).stderr
 
 
@@ -109,3 +110,21 @@ def test_a_fit_is_explained_without_an_entry(made: Path, mosaic: Any) -> None:
     assert "name one with --entry" in mosaic(made, "why", "smooth", code=2).stderr
     assert "name one with --entry" in mosaic(made, "why", "tracks", code=2).stderr
     assert "leave out" in mosaic(made, "why", "pictures", "--entry", KEY, code=2).stderr
+
+
+def test_what_is_wrong_with_a_file_is_told_once() -> None:
+    """One file of many recordings fails alike for each: eight lines of it would hide the rest."""
+    failed = [
+        {"step": "tracks", "entry": f"a/{i}", "state": "failed", "error": "x.json: no fps."}
+        for i in range(5)
+    ]
+    sources = {
+        "refused": {"x.json": "x.json: no fps.", "y": "y: cut."},
+        "vanished": [],
+        "notes": [],
+    }
+    lines = _remarks({"entries": failed, "sources": sources})
+    assert lines == [
+        "", "Failed:", "  tracks a/0, tracks a/1, tracks a/2 and 2 more: x.json: no fps.",
+        "", "Files that cannot be used:", "  y: cut.",
+    ]  # fmt: skip

@@ -254,4 +254,4 @@ def _make_old(project: Path) -> None:
 
 @pytest.mark.parametrize("command", [["clean"], ["store", "gc"], ["store", "stats"]], ids=" ".join)
 def test_an_unknown_dataset_gets_the_nearest(made: Path, mosaic: Any, command: list[str]) -> None:
-    assert "'larvae'" in mosaic(made, *command, "--dataset", "larvea", code=1).stderr
+    assert "'larvae'" in mosaic(made, *command, "--dataset", "larvea", code=2).stderr
