@@ -260,8 +260,8 @@ def test_a_threshold_for_a_class_that_is_not_is_refused(toys: Any) -> None:
 
 
 def test_mistyped_inputs_and_folds_say_what_is_right(toys: Any) -> None:
-    with pytest.raises(ParamsError, match=r"features is 'valeus'.*'values'.*labels/behavior"):
-        train(*toys(2), features="valeus")
+    with pytest.raises(ParamsError, match=r"features is 'value'.*'values'.*labels/behavior"):
+        train(*toys(2), features="value")
     with pytest.raises(ParamsError, match=r"labels is 'behavior'.*inputs are: values"):
         train(*toys(2), labels="behavior")
     with pytest.raises(ParamsError, match=r"n_folds is '2'.*whole number"):

@@ -37,6 +37,9 @@ def larvae(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     project.mkdir()
     for name in ("assets", "resources"):
         shutil.copytree(ROOT / name, project / name, ignore=shutil.ignore_patterns("__pycache__"))
+    (project / "assets" / "__init__.py").write_text(
+        '"""One dataset alone."""\n\nfrom assets.larvae import LARVAE\n\nSTUDIES = (LARVAE,)\n'
+    )
     for name in ("dagster.yaml", "workspace.yaml", ".env"):
         shutil.copy(ROOT / name, project)
     for dish in ("dish01", "dish02"):

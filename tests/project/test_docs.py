@@ -72,6 +72,7 @@ def bring_new_recordings(project: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.dagster
+@pytest.mark.xdist_group("refreshed")
 @pytest.mark.parametrize("page", [p for p in PAGES if to_run(p)], ids=name_of)
 def test_commands_work(page: Path, project: Path, shell: Shell) -> None:
     """A command that fails on the page fails for everyone who reads it."""
@@ -85,6 +86,7 @@ def test_commands_work(page: Path, project: Path, shell: Shell) -> None:
 
 @pytest.mark.slow
 @pytest.mark.dagster
+@pytest.mark.xdist_group("refreshed")
 def test_a_second_refresh_computes_nothing(project: Path, shell: Shell) -> None:
     """The README promises it, and every nightly run depends on it."""
     again = shell(to_run(ROOT / "README.md")[0], project)
@@ -151,6 +153,7 @@ def stop(process: subprocess.Popen[str]) -> None:
 
 @pytest.mark.slow
 @pytest.mark.dagster
+@pytest.mark.xdist_group("refreshed")
 def test_the_user_interface_comes_up(
     project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

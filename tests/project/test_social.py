@@ -37,6 +37,7 @@ FITTED = {"pose", "tmpl", "scaled", "ftmpl", "tsne", "kmeans_3", "kmeans_20", "w
           "ltmpl", "clf", "behavior"}  # fmt: skip
 
 slow = pytest.mark.slow
+pytestmark = pytest.mark.xdist_group("social")  # they share one run of the pipeline
 
 
 def small(k: tuple[int, ...] = (3, 20)) -> Pipeline:

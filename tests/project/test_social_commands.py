@@ -34,7 +34,11 @@ RANGE_END_TAG = "dagster/asset_partition_range_end"
 
 Shell = Callable[[str, Path], "subprocess.CompletedProcess[str]"]
 
-pytestmark = [pytest.mark.slow, pytest.mark.dagster]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.dagster,
+    pytest.mark.xdist_group("social_commands"),
+]
 
 
 @pytest.fixture(scope="module")

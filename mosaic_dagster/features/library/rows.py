@@ -152,10 +152,11 @@ def numbers(table: pl.DataFrame, column: str) -> FloatArray:
     MissingColumnError
         The table does not have the column.
     """
-    if column not in table.columns:
+    try:
+        series = table.get_column(column)
+    except pl.exceptions.ColumnNotFoundError as error:
         msg = f"The table has no column {column!r}; it has {', '.join(table.columns)}."
-        raise MissingColumnError(msg)
-    series = table[column]
+        raise MissingColumnError(msg) from error
     if series.dtype != pl.Float64:
         series = series.cast(pl.Float64)
     # Polars gives nulls of a float column as NaN.
