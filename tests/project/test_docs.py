@@ -24,7 +24,10 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").r
 BLOCKING = {"dagster dev": "test_the_user_interface_comes_up"}
 """Commands that run until they are stopped, and the test that starts and stops them."""
 
-WHOLE_SUITE = {".ci/run", 'pip install -c constraints.txt -e ".[dev]" && pytest -q -n 2'}
+WHOLE_SUITE = {
+    ".ci/run",
+    'pip install -c constraints.txt -e ".[dev]" && pytest -q -n 2 --dist loadgroup',
+}
 """Commands that contain this test; the first runs the second as it stands in README.md."""
 
 Shell = Callable[[str, Path], "subprocess.CompletedProcess[str]"]
