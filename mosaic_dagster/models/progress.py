@@ -11,6 +11,7 @@ import logging
 import sys
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -133,7 +134,7 @@ class _Row:
         return [f"{name}={_shown(value)}" for name, value in (self.metrics or {}).items()]
 
 
-class _RowCallback(TrainingProgressCallback):
+class _RowCallback(TrainingProgressCallback, ABC):
     """A callback to which every call is a row of one table."""
 
     def on_epoch_end(
@@ -158,8 +159,9 @@ class _RowCallback(TrainingProgressCallback):
         """Add a row of type ``entry_end``; the message is the key."""
         self._add(_Row("entry_end", index, total, message=key))
 
+    @abstractmethod
     def _add(self, row: _Row) -> None:
-        raise NotImplementedError
+        """Take one row."""
 
 
 class ConsoleProgress(_RowCallback):

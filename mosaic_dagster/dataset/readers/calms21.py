@@ -9,6 +9,7 @@ tells its frame rate in ``metadata`` only, as ``fps`` or ``frame_rate``, and usu
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -214,16 +215,16 @@ def _recording(clip: Clip, path: Path, params: ReaderParams) -> Recording:
     )
 
 
-class _Calms21:
+class _Calms21(ABC):
     """What both readers of CalMS21 do alike."""
 
     version: ClassVar[str] = "1"
     merges: ClassVar[bool] = False
     params: ClassVar[type[ReaderParams]] = Calms21Params
 
+    @abstractmethod
     def clips(self, path: Path, params: ReaderParams) -> tuple[Clip, ...]:
         """All sequences of the file."""
-        raise NotImplementedError
 
     def sequences(self, path: Path) -> list[Names]:
         """All sequences of the file."""

@@ -6,6 +6,7 @@ differs between the tasks. Sequences without annotations are passed over.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -66,16 +67,16 @@ class Calms21NpyLabelParams(Calms21LabelParams):
     allow_pickle: bool = False
 
 
-class _Calms21Annotations:
+class _Calms21Annotations(ABC):
     """What both readers do alike."""
 
     version: ClassVar[str] = "1"
     merges: ClassVar[bool] = False
     params: ClassVar[type[LabelReaderParams]] = Calms21LabelParams
 
+    @abstractmethod
     def clips(self, path: Path, params: LabelReaderParams) -> Sequence[Clip]:
         """All sequences of the file."""
-        raise NotImplementedError
 
     def labelled(self, path: Path, params: LabelReaderParams) -> list[Names]:
         """List the annotated sequences that ``select`` names.
