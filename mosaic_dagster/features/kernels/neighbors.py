@@ -10,7 +10,7 @@ _BLOCK = 1 << 15
 """Distances that are held at once: few enough for the processor's cache."""
 
 
-def nearest_rows(frames: IntArray, x: FloatArray, y: FloatArray) -> IntArray:
+def nearest_in_frame(frames: IntArray, x: FloatArray, y: FloatArray) -> IntArray:
     """Position of the nearest other row of the same frame (Euclidean), shape (n_rows,).
 
     Parameters

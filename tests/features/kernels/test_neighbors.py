@@ -7,12 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mosaic_dagster.features.kernels import neighbors
-from mosaic_dagster.features.kernels.neighbors import find_rows, nearest_rows
+from mosaic_dagster.features.kernels.neighbors import find_rows, nearest_in_frame
 
 
 def nearest(frames: list[int], places: list[float]) -> list[int]:
     x = np.array(places, dtype=np.float64)
-    return nearest_rows(np.array(frames), x, np.zeros(len(x))).tolist()
+    return nearest_in_frame(np.array(frames), x, np.zeros(len(x))).tolist()
 
 
 def test_each_frame_stands_for_itself():
@@ -54,7 +54,7 @@ def test_blocks_of_any_length_give_what_a_plain_loop_gives(animals):
     for block in (1, 7, whole):
         neighbors._BLOCK = block
         try:
-            found = nearest_rows(frames, x.astype(np.float64), y.astype(np.float64))
+            found = nearest_in_frame(frames, x.astype(np.float64), y.astype(np.float64))
         finally:
             neighbors._BLOCK = whole
         assert found.tolist() == expected

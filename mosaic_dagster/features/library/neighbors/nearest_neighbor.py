@@ -7,7 +7,7 @@ import polars as pl
 
 from mosaic_dagster.features.kernels.angles import ego, wrap
 from mosaic_dagster.features.kernels.arrays import FloatArray, IntArray
-from mosaic_dagster.features.kernels.neighbors import nearest_rows
+from mosaic_dagster.features.kernels.neighbors import nearest_in_frame
 from mosaic_dagster.features.library.neighbors._rows import known_animals, order_by_frame
 from mosaic_dagster.features.library.rows import numbers
 from mosaic_dagster.features.output import values_schema, with_values
@@ -59,7 +59,7 @@ class NearestNeighbor(Feature[Params]):
         frames = table["frame"].cast(pl.Int64).to_numpy()[order]
         x, y = numbers(table, "X"), numbers(table, "Y")
         neighbor = np.empty_like(order)
-        nearest = nearest_rows(frames, x[order], y[order])
+        nearest = nearest_in_frame(frames, x[order], y[order])
         neighbor[order] = np.where(nearest >= 0, order[nearest], -1)
         has = neighbor >= 0
         nn_id = pl.Series(ids[neighbor] if len(ids) else ids).set(pl.Series(~has), None)
