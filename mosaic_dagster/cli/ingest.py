@@ -199,7 +199,17 @@ def _read(project: Project, study: Study, rule: SourceRule) -> Ingestion:
     place = resolve_path(rule.path, project.root)
     rows = _rows(run, state, place)
     rows += refused_rows(state.scan, project.root, place)
-    return Ingestion(rows, find_renamed(recorded, state.scan.present, project.root), True)
+    renamed = find_renamed(recorded, state.scan.present, project.root)
+    return Ingestion(rows, renamed | _renamed_files(state, place), True)
+
+
+def _renamed_files(state: Ingested, place: Path) -> dict[str, list[str]]:
+    """Recordings of files that have another name now, with what they are called."""
+    return {
+        renamed.row.key: [str(renamed.now.key)]
+        for renamed in state.scan.renamed
+        if not renamed.is_same_entry and renamed.now.path.is_relative_to(place)
+    }
 
 
 def _useless(dataset: Dataset, scan: SourceScan) -> list[Row] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -162,8 +163,21 @@ class Dataset:
         """Add a source rule, in the place of one for the same path; nothing is read yet."""
         self.save(self.manifest.with_source(rule))
 
-    def scan(self, asset: str = TRACKS) -> SourceScan:
+    def scan(
+        self,
+        asset: str = TRACKS,
+        *,
+        unsettled: AbstractSet[Path] = frozenset(),
+        rehash: bool = False,
+    ) -> SourceScan:
         """Look for new, changed and vanished source files of an asset; nothing is written.
+
+        Parameters
+        ----------
+        asset
+            ``tracks`` or ``labels/<kind>``.
+        unsettled, rehash
+            As for :func:`~mosaic_dagster.dataset.scan.scan_sources`.
 
         Raises
         ------
@@ -172,7 +186,7 @@ class Dataset:
         """
         rules = [rule for rule in self.manifest.sources if rule.asset == asset]
         recorded = [row for row in self.registry.sources() if row.asset == asset]
-        return scan_sources(rules, recorded, self.base)
+        return scan_sources(rules, recorded, self.base, unsettled=unsettled, rehash=rehash)
 
     def entries(self) -> list[EntryKey]:
         """All entries that were ever ingested or added, sorted."""

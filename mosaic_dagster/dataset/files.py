@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from mosaic_dagster.errors import ReaderError
 from mosaic_dagster.hashing import digest_file
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True, unsafe_hash=True)
 class ListedFile:
-    """A regular file: size in bytes, time of modification in ns, inode number."""
+    """A regular file: size in bytes, time of modification in ns, inode number.
+
+    Never changed, and not frozen because a scan makes thousands.
+    """
 
     path: Path
     size: int
@@ -43,12 +47,28 @@ class Refusal:
     reason: str
 
 
+RootState = Literal["there", "missing", "empty", "unreadable"]
+"""What is at the place that a rule names; empty is a folder without a single visible file."""
+
+
 @dataclass(frozen=True)
 class Listing:
-    """Files and refusals, each sorted by path."""
+    """Files and refusals, each sorted by path.
+
+    Attributes
+    ----------
+    files, refused
+        What was found.
+    state
+        What is at the root.
+    problem
+        Why the root cannot be read; empty unless that is its state.
+    """
 
     files: tuple[ListedFile, ...]
     refused: tuple[Refusal, ...]
+    state: RootState = "there"
+    problem: str = ""
 
 
 def list_files(root: Path, endings: Sequence[str]) -> Listing:
@@ -58,13 +78,26 @@ def list_files(root: Path, endings: Sequence[str]) -> Listing:
     name, and may be a link; below it, links, special files, folders that may not be listed and
     names that are not UTF-8 are refused one by one.
     """
-    files: list[ListedFile] = []
-    refused: list[Refusal] = []
-    for found in _list(root, tuple(endings)):
-        (files if isinstance(found, ListedFile) else refused).append(found)  # type: ignore[arg-type]
+    try:
+        facts = root.stat()
+        if stat.S_ISDIR(facts.st_mode):
+            os.scandir(root).close()
+    except (FileNotFoundError, NotADirectoryError):
+        reason = f"There is nothing at {root}. Is the path right, the disk mounted?"
+        return Listing((), (Refusal(root, reason),), "missing")
+    except OSError as error:
+        problem = error.strerror or str(error)
+        reason = f"{root} cannot be read: {problem}."
+        return Listing((), (Refusal(root, reason),), "unreadable", problem)
+    walk = _Walk(tuple(endings))
+    if stat.S_ISDIR(facts.st_mode):
+        walk.look_into(root)
+    else:
+        walk.judge(root, facts)
     return Listing(
-        tuple(sorted(files, key=lambda file: file.path)),
-        tuple(sorted(refused, key=lambda refusal: refusal.path)),
+        tuple(walk.files),
+        tuple(sorted(walk.refused, key=_place)),
+        "there" if walk.saw_any else "empty",
     )
 
 
@@ -88,48 +121,79 @@ def hash_file(file: ListedFile) -> str:
     return digest
 
 
-def _list(root: Path, endings: tuple[str, ...]) -> Iterator[ListedFile | Refusal]:
-    try:
-        facts = root.stat()
-    except FileNotFoundError:
-        yield Refusal(root, f"There is nothing at {root}. Is the path right, the disk mounted?")
-        return
-    except OSError as error:
-        yield Refusal(root, f"{root} cannot be read: {error.strerror or error}.")
-        return
-    if stat.S_ISDIR(facts.st_mode):
-        yield from _walk(root, endings)
-    else:
-        yield _judge(root, facts)
+def _place(found: Refusal) -> tuple[str, ...]:
+    return found.path.parts
 
 
-def _walk(folder: Path, endings: tuple[str, ...]) -> Iterator[ListedFile | Refusal]:
-    try:
-        with os.scandir(folder) as listing:
-            found = sorted(listing, key=lambda item: item.name)
-    except OSError as error:
-        yield Refusal(folder, f"{folder} cannot be listed: {error.strerror or error}.")
-        return
-    for item in found:
-        path = Path(item.path)
-        if item.name.startswith("."):
-            continue
+def _name(item: os.DirEntry[str]) -> str:
+    return item.name
+
+
+@dataclass
+class _Walk:
+    """Looks through a folder, and remembers whether there was any file at all.
+
+    Files come in the order of the parts of their paths, as folders are gone through by name.
+    """
+
+    endings: tuple[str, ...]
+    files: list[ListedFile] = field(default_factory=list)
+    refused: list[Refusal] = field(default_factory=list)
+    saw_any: bool = False
+
+    def look_into(self, folder: Path) -> None:
+        """Look at all files below a folder."""
+        try:
+            with os.scandir(folder) as listing:
+                found = [item for item in listing if not item.name.startswith(".")]
+            found.sort(key=_name)
+        except OSError as error:
+            self.refuse(folder, f"{folder} cannot be listed: {error.strerror or error}.")
+            return
+        for item in found:
+            try:
+                self.look_at(item)
+            except FileNotFoundError:
+                continue  # taken away since the folder was listed
+            except OSError as error:
+                self.refuse(
+                    Path(item.path), f"{item.path} cannot be read: {error.strerror or error}."
+                )
+
+    def look_at(self, item: os.DirEntry[str]) -> None:
+        """Look at one file or folder."""
         if item.is_dir(follow_symlinks=False):
-            yield from _walk(path, endings)
-        elif item.name.lower().endswith(endings) or (item.is_symlink() and path.is_dir()):
-            yield _judge(path, item.stat(follow_symlinks=False))
+            self.look_into(Path(item.path))
+            return
+        self.saw_any = True
+        wanted = item.name.lower().endswith(self.endings)
+        if wanted or (item.is_symlink() and Path(item.path).is_dir()):
+            self.judge(Path(item.path), item.stat(follow_symlinks=False))
+
+    def judge(self, path: Path, facts: os.stat_result) -> None:
+        """Take a file, or refuse it."""
+        self.saw_any = True
+        if not _is_utf8(str(path)):
+            self.refuse(path, f"The name of {str(path)!r} is not UTF-8. Rename it.")
+        elif stat.S_ISLNK(facts.st_mode):
+            self.refuse(path, f"{path} is a link. Name what it points to in a rule of its own.")
+        elif not stat.S_ISREG(facts.st_mode):
+            self.refuse(path, f"{path} is not a regular file. Take it out of the folder.")
+        else:
+            self.files.append(_listed(path, facts))
+
+    def refuse(self, path: Path, reason: str) -> None:
+        """Say why something cannot be used; it is there all the same."""
+        self.saw_any = True
+        self.refused.append(Refusal(path, reason))
 
 
-def _judge(path: Path, facts: os.stat_result) -> ListedFile | Refusal:
+def _is_utf8(name: str) -> bool:
     try:
-        str(path).encode()
+        name.encode()
     except UnicodeEncodeError:
-        return Refusal(path, f"The name of {str(path)!r} is not UTF-8. Rename it.")
-    if stat.S_ISLNK(facts.st_mode):
-        return Refusal(path, f"{path} is a link. Name what it points to in a rule of its own.")
-    if not stat.S_ISREG(facts.st_mode):
-        return Refusal(path, f"{path} is not a regular file. Take it out of the folder.")
-    return _listed(path, facts)
+        return False
+    return True
 
 
 def _listed(path: Path, facts: os.stat_result) -> ListedFile:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from json.encoder import encode_basestring_ascii
 from typing import Any
 
-from mosaic_dagster.hashing import digest
+from mosaic_dagster.hashing import canonical_json, digest_bytes
 from mosaic_dagster.keys import EntryKey
 
 
@@ -33,17 +34,34 @@ def source_action_key(
         The reader's parameters after :func:`~mosaic_dagster.dataset.sources.resolve_params`,
         so with what comes from the dataset as it will be used.
     """
-    return digest(
-        {
-            "kind": asset,
-            "group": key.group,
-            "sequence": key.sequence,
-            "sources": sorted(source_sha256),
-            "reader": reader,
-            "reader_version": reader_version,
-            "params": dict(params),
-        }
-    )
+    return SourceKeys(asset, reader, reader_version, params).of(key, source_sha256)
+
+
+class SourceKeys:
+    """Action keys of many entries that one reader reads alike; see :func:`source_action_key`.
+
+    The digest is that of the canonical JSON of kind, group, sequence, sources, reader,
+    reader_version and params, of which only three differ from entry to entry.
+    """
+
+    def __init__(
+        self, asset: str, reader: str, reader_version: str, params: Mapping[str, Any]
+    ) -> None:
+        alike = {
+            "kind": asset, "params": params, "reader": reader, "reader_version": reader_version,
+        }  # fmt: skip
+        # The names are sorted: group comes before all of these, sequence and sources after them.
+        self._alike = canonical_json(alike)[1:-1]
+        self._groups: dict[str, str] = {}
+
+    def of(self, key: EntryKey, source_sha256: Iterable[str]) -> str:
+        """Compute the action key of one entry."""
+        if key.group not in self._groups:
+            self._groups[key.group] = encode_basestring_ascii(key.group)
+        group, sequence = self._groups[key.group], encode_basestring_ascii(key.sequence)
+        sources = ",".join([f'"{sha256}"' for sha256 in sorted(source_sha256)])
+        text = f'{{"group":{group},{self._alike},"sequence":{sequence},"sources":[{sources}]}}'
+        return digest_bytes(text.encode())
 
 
 def source_run_id(asset: str) -> str:

@@ -276,6 +276,11 @@ class Manifest(BaseModel):
         """Return the manifest with this rule, in the place of one for the same path and asset."""
         return self._changed(sources=_merge(self.sources, [rule]))
 
+    def without_source(self, rule: SourceRule) -> Self:
+        """Return the manifest without this rule."""
+        place = (rule.path, rule.asset)
+        return self._changed(sources=[r for r in self.sources if (r.path, r.asset) != place])
+
     def updated_by(self, declaration: DatasetDeclaration) -> Self:
         """Return the manifest after a declaration: what it says wins, what it leaves open stays.
 

@@ -7,15 +7,19 @@ used, each with its reason, while all others go on.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
-from typing import Literal
+from typing import Literal, NamedTuple
 
+from mosaic_dagster.dataset.clashes import settle_claims
 from mosaic_dagster.dataset.files import ListedFile, Refusal, hash_file, list_files
+from mosaic_dagster.dataset.found_source import PRESENT, VANISHED, FoundSource, Known
 from mosaic_dagster.dataset.manifest import SourceRule
 from mosaic_dagster.dataset.paths import recorded_path, resolve_path
+from mosaic_dagster.dataset.renames import Renamed, find_renamed
+from mosaic_dagster.dataset.roots import AbsentRoot, RuleState, absent_paths, absent_root
 from mosaic_dagster.dataset.sources import (
     check_rule,
     endings_of,
@@ -27,50 +31,15 @@ from mosaic_dagster.errors import MosaicError
 from mosaic_dagster.keys import EntryKey
 from mosaic_dagster.store.feature_registry.records import SourceRow
 
-PRESENT: Literal["present"] = "present"
-VANISHED: Literal["vanished"] = "vanished"
+HeldFor = Literal["absent", "unsettled", "refused"]
+"""Why a recorded source is not looked at: its place is gone, it is being written, it is refused."""
 
 
-@dataclass(frozen=True)
-class FoundSource:
-    """A file that feeds an entry.
+class Held(NamedTuple):
+    """A recorded source that is not looked at, and why; what was made from it counts."""
 
-    Attributes
-    ----------
-    path
-        The file.
-    key
-        The entry it feeds.
-    rule
-        The rule that found it, with the format that was recognised in place of ``auto``.
-    rule_digest
-        Digest of the rule as the manifest has it.
-    sha256, size, mtime_ns, inode
-        Its content, and the facts that decide whether to hash again.
-    """
-
-    path: Path
-    key: EntryKey
-    rule: SourceRule
-    rule_digest: str
-    sha256: str
-    size: int
-    mtime_ns: int
-    inode: int
-
-    def row(self, base: Path) -> SourceRow:
-        """Make the record of this source, its path relative to ``base`` where it lies below it."""
-        return SourceRow(
-            path=recorded_path(self.path, base),
-            key=str(self.key),
-            rule=f"{self.rule.format}:{self.rule_digest}",
-            sha256=self.sha256,
-            size=self.size,
-            mtime_ns=self.mtime_ns,
-            inode=self.inode,
-            state=PRESENT,
-            asset=self.rule.asset,
-        )
+    row: SourceRow
+    why: HeldFor
 
 
 @dataclass(frozen=True)
@@ -91,6 +60,12 @@ class SourceScan:
         Files that cannot be used, and why.
     updates
         Rows to record now: new and changed sources, refreshed facts, vanished states.
+    absent
+        Places of rules that are gone as a whole; what is recorded there is held, not vanished.
+    held
+        Recorded sources that are not looked at, and why.
+    renamed
+        Those of ``vanished`` whose bytes are in another file.
     """
 
     present: tuple[FoundSource, ...]
@@ -99,6 +74,9 @@ class SourceScan:
     vanished: tuple[SourceRow, ...]
     refused: tuple[Refusal, ...]
     updates: tuple[SourceRow, ...]
+    absent: tuple[AbsentRoot, ...] = ()
+    held: tuple[Held, ...] = ()
+    renamed: tuple[Renamed, ...] = ()
 
     def by_entry(self) -> dict[EntryKey, list[FoundSource]]:
         """Return the sources of each entry, entries in order."""
@@ -108,9 +86,6 @@ class SourceScan:
         return entries
 
 
-Known = Mapping[str, Sequence[SourceRow]]
-
-
 @dataclass(frozen=True)
 class _Search:
     """A rule with what is worked out once for all its files."""
@@ -118,18 +93,38 @@ class _Search:
     rule: SourceRule
     digest: str
     root: Path
+    rules: dict[str, SourceRule] = field(default_factory=dict)
 
     def source(self, file: ListedFile, sha256: str, key: EntryKey, reader: str) -> FoundSource:
         return FoundSource(
             path=file.path,
             key=key,
-            rule=self.rule.model_copy(update={"format": reader}),
+            rule=self.read_by(reader),
             rule_digest=self.digest,
             sha256=sha256,
             size=file.size,
             mtime_ns=file.mtime_ns,
             inode=file.inode,
         )
+
+    def read_by(self, reader: str) -> SourceRule:
+        """The rule with the format that was recognised."""
+        if reader not in self.rules:
+            self.rules[reader] = self.rule.model_copy(update={"format": reader})
+        return self.rules[reader]
+
+    def unchanged(self, file: ListedFile, row: SourceRow) -> FoundSource | None:
+        """Take the source of a file as it is recorded, if nothing differs."""
+        name, _, digest = row.rule.partition(":")
+        alike = digest == self.digest and name in readers_for(self.rule)
+        same = alike and row.sha256 and (row.size, row.mtime_ns, row.inode) == file.facts
+        if not same or row.sha256 is None:
+            return None
+        known = row if row.state == PRESENT else None
+        return FoundSource(
+            file.path, EntryKey.parse(row.key), self.read_by(name), digest, row.sha256,
+            file.size, file.mtime_ns, file.inode, known,
+        )  # fmt: skip
 
     def recorded(
         self, file: ListedFile, sha256: str, rows: Sequence[SourceRow]
@@ -142,7 +137,12 @@ class _Search:
 
 
 def scan_sources(
-    rules: Iterable[SourceRule], recorded: Iterable[SourceRow], base: Path
+    rules: Iterable[SourceRule],
+    recorded: Iterable[SourceRow],
+    base: Path,
+    *,
+    unsettled: AbstractSet[Path] = frozenset(),
+    rehash: bool = False,
 ) -> SourceScan:
     """Look at all files of some rules.
 
@@ -154,6 +154,11 @@ def scan_sources(
         The sources that the registry knows for this asset.
     base
         Where relative paths start (:func:`mosaic_dagster.dataset.paths.base_of`).
+    unsettled
+        Files (absolute paths) that may still be written: a new one counts as not there yet, of a
+        known one what is recorded counts, and an entry of several files waits for all of them.
+    rehash
+        Read every file, also those whose size, time and inode are as recorded.
 
     Raises
     ------
@@ -161,29 +166,128 @@ def scan_sources(
         A rule names an unknown format or parameter; the files themselves only lead to
         refusals.
     """
-    known: dict[str, list[SourceRow]] = {}
-    for row in recorded:
-        known.setdefault(row.path, []).append(row)
-    found: list[FoundSource] = []
-    refused: list[Refusal] = []
-    taken: dict[Path, SourceRule] = {}
+    scanner = _Scanner(recorded, base, unsettled, rehash)
     for rule in rules:
+        scanner.search(rule)
+    return scanner.result()
+
+
+class _Scanner:
+    """Goes through the rules one by one, then compares all with what is recorded."""
+
+    def __init__(
+        self,
+        recorded: Iterable[SourceRow],
+        base: Path,
+        unsettled: AbstractSet[Path],
+        rehash: bool,
+    ) -> None:
+        self.rows = list(recorded)
+        self.base = base
+        self.unsettled = unsettled
+        self.rehash = rehash
+        self.known: Known = by_path(self.rows)
+        self.found: list[FoundSource] = []
+        self.refused: list[Refusal] = []
+        self.absent: list[AbsentRoot] = []
+        self.taken: dict[Path, SourceRule] = {}
+        self.waiting: set[str] = set()
+
+    def search(self, rule: SourceRule) -> None:
+        """Look at the files of a rule."""
         check_rule(rule)
-        search = _Search(rule, rule.digest, resolve_path(rule.path, base))
+        search = _Search(rule, rule.digest, resolve_path(rule.path, self.base))
         listing = list_files(search.root, endings_of(rule))
-        refused += [refusal for refusal in listing.refused if refusal.path not in taken]
+        gone = absent_root(RuleState.of(rule, search.root, listing, self.rows, self.base))
+        if gone is not None:
+            self.absent.append(gone)
+            return
+        self.refused += [r for r in listing.refused if r.path not in self.taken]
         for file in listing.files:
-            if file.path in taken:
-                if taken[file.path] != rule:
-                    refused.append(_twice(file.path, taken[file.path], rule))
-                continue
-            taken[file.path] = rule
-            try:
-                found += _look(file, search, known.get(recorded_path(file.path, base), []))
-            except MosaicError as error:
-                refused.append(Refusal(file.path, str(error)))
-    usable, clashes = _without_clashes(found, known, base)
-    return _compare(usable, [*refused, *clashes], known, base)
+            if file.path not in self.taken:
+                self.taken[file.path] = rule
+                self._look(file, search)
+            elif self.taken[file.path] != rule:
+                self.refused.append(_twice(file.path, self.taken[file.path], rule))
+
+    def _look(self, file: ListedFile, search: _Search) -> None:
+        rows = self.known.get(recorded_path(file.path, self.base), [])
+        if file.path in self.unsettled:
+            self.waiting |= {row.key for row in rows} or _entries_waiting(file, search)
+            return
+        try:
+            self.found += _look(file, search, rows, self.rehash)
+        except MosaicError as error:
+            self.refused.append(Refusal(file.path, str(error)))
+
+    def result(self) -> SourceScan:
+        """Compare what was found with what is recorded."""
+        found = self.found
+        if self.waiting:
+            found = [source for source in found if str(source.key) not in self.waiting]
+        claims = settle_claims(found, self.known, self.base)
+        refused = [*self.refused, *claims.refused]
+        present = sorted(claims.usable, key=_place)
+        recorded = {(row.path, row.key): row for row in self.rows}
+        placed = [(source.row(self.base), source) for source in present]
+        rows = {(row.path, row.key): row for row, _ in placed}
+        missing = [at for at in recorded if at not in rows]
+        held = self._held(missing, {path for path, _ in rows}, claims.at)
+        vanished = [recorded[at] for at in missing if at not in held]
+        named = [((row.path, row.key), source) for row, source in placed]
+        return SourceScan(
+            present=tuple(present),
+            new=tuple(source for at, source in named if at not in recorded),
+            changed=tuple(
+                source
+                for at, source in named
+                if at in recorded and recorded[at].sha256 != source.sha256
+            ),
+            vanished=tuple(vanished),
+            refused=tuple(sorted(refused, key=lambda refusal: refusal.path)),
+            updates=(
+                *(row for at, row in rows.items() if _differs(row, recorded.get(at))),
+                *(replace(row, state=VANISHED) for row in vanished if row.state != VANISHED),
+            ),
+            absent=tuple(self.absent),
+            held=tuple(Held(recorded[at], why) for at, why in held.items()),
+            renamed=find_renamed(vanished, present),
+        )
+
+    def _held(
+        self,
+        missing: Iterable[tuple[str, str]],
+        taken: AbstractSet[str],
+        clashing: AbstractSet[tuple[str, str]],
+    ) -> dict[tuple[str, str], HeldFor]:
+        """Recorded sources that were not found, and are not gone either."""
+        away = absent_paths(self.absent, self.rows, self.base)
+        refused = {recorded_path(refusal.path, self.base) for refusal in self.refused} - taken
+        held: dict[tuple[str, str], HeldFor] = {}
+        for path, key in missing:
+            if path in away:
+                held[path, key] = "absent"
+            elif key in self.waiting:
+                held[path, key] = "unsettled"
+            elif (path, key) in clashing or is_below(path, refused):
+                held[path, key] = "refused"
+        return held
+
+
+def _differs(row: SourceRow, known: SourceRow | None) -> bool:
+    return row is not known and row != known
+
+
+def _place(source: FoundSource) -> tuple[str, str, Path]:
+    return source.key.group, source.key.sequence, source.path
+
+
+def by_path(rows: Iterable[SourceRow]) -> dict[str, list[SourceRow]]:
+    """Recorded sources by their path."""
+    known: dict[str, list[SourceRow]] = {}
+    for row in rows:
+        known.setdefault(row.path, []).append(row)
+    return known
 
 
 def _twice(path: Path, first: SourceRule, second: SourceRule) -> Refusal:
@@ -194,12 +298,28 @@ def _twice(path: Path, first: SourceRule, second: SourceRule) -> Refusal:
     return Refusal(path, reason)
 
 
-def _look(file: ListedFile, search: _Search, rows: Sequence[SourceRow]) -> list[FoundSource]:
+def _entries_waiting(file: ListedFile, search: _Search) -> set[str]:
+    """Entries of several files that a new file, which may still be written, will belong to."""
+    try:
+        reader = reader_of(search.rule, file.path)
+        if reader.merges:
+            return {str(key) for key in entry_keys(reader, search.rule, search.root, file.path)}
+    except MosaicError:
+        return set()
+    return set()
+
+
+def _look(
+    file: ListedFile, search: _Search, rows: Sequence[SourceRow], rehash: bool
+) -> list[FoundSource]:
     """Find the sources in one file; what is recorded is used instead of opening the file."""
     readers = readers_for(search.rule)
     if not rows and file.path != search.root and readers.passes_over(search.rule.format, file.path):
         return []
-    hashed = [row for row in rows if (row.size, row.mtime_ns, row.inode) == file.facts]
+    if len(rows) == 1 and not rehash and (known := search.unchanged(file, rows[0])) is not None:
+        return [known]
+    seen = [] if rehash else rows
+    hashed = [row for row in seen if (row.size, row.mtime_ns, row.inode) == file.facts]
     sha256 = next((row.sha256 for row in hashed if row.sha256), None) or hash_file(file)
     same = [row for row in rows if row.rule.endswith(f":{search.digest}")]
     reader_known = bool(same) and same[0].rule.partition(":")[0] in readers
@@ -217,72 +337,6 @@ def _look(file: ListedFile, search: _Search, rows: Sequence[SourceRow]) -> list[
     return [search.source(file, sha256, key, reader.name) for key in keys]
 
 
-def _without_clashes(
-    found: Sequence[FoundSource], known: Known, base: Path
-) -> tuple[list[FoundSource], list[Refusal]]:
-    """Leave out files that would make an entry together and cannot.
-
-    An entry that has a recorded source among them keeps it; otherwise all are refused.
-    """
-    entries: dict[EntryKey, list[FoundSource]] = {}
-    for source in found:
-        entries.setdefault(source.key, []).append(source)
-    usable: list[FoundSource] = []
-    refused: list[Refusal] = []
-    for key, sources in entries.items():
-        mergeable = all(readers_for(source.rule)[source.rule.format].merges for source in sources)
-        alike = len({source.rule_digest for source in sources}) == 1
-        if len(sources) == 1 or (mergeable and alike):
-            usable += sources
-            continue
-        recorded = [source for source in sources if _is_recorded(source, known, base)]
-        kept = recorded if len(recorded) == 1 else []
-        usable += kept
-        for source in sources:
-            if source not in kept:
-                others = [str(other.path) for other in sources if other is not source]
-                reason = (
-                    f"{source.path} and {' and '.join(others)} are both the entry {key}. "
-                    "Rename one of them, or give their rules different groups."
-                )
-                refused.append(Refusal(source.path, reason))
-    return usable, refused
-
-
-def _is_below(path: str, held_back: AbstractSet[str]) -> bool:
+def is_below(path: str, held_back: AbstractSet[str]) -> bool:
     """Whether a file, or a folder it is in, could not be looked at: then it may be there still."""
     return path in held_back or any(str(up) in held_back for up in PurePosixPath(path).parents)
-
-
-def _is_recorded(source: FoundSource, known: Known, base: Path) -> bool:
-    rows = known.get(recorded_path(source.path, base), [])
-    return any(row.key == str(source.key) for row in rows)
-
-
-def _compare(
-    usable: Sequence[FoundSource], refused: Sequence[Refusal], known: Known, base: Path
-) -> SourceScan:
-    recorded = {(row.path, row.key): row for rows in known.values() for row in rows}
-    present = sorted(usable, key=lambda source: (source.key, source.path))
-    rows = {(row.path, row.key): row for row in (source.row(base) for source in present)}
-    taken = {row.path for row in rows.values()}
-    held_back = {recorded_path(refusal.path, base) for refusal in refused} - taken
-    vanished = [
-        row for at, row in recorded.items() if at not in rows and not _is_below(row.path, held_back)
-    ]
-    named = [((recorded_path(source.path, base), str(source.key)), source) for source in present]
-    return SourceScan(
-        present=tuple(present),
-        new=tuple(source for at, source in named if at not in recorded),
-        changed=tuple(
-            source
-            for at, source in named
-            if at in recorded and recorded[at].sha256 != source.sha256
-        ),
-        vanished=tuple(vanished),
-        refused=tuple(sorted(refused, key=lambda refusal: refusal.path)),
-        updates=(
-            *(row for at, row in rows.items() if recorded.get(at) != row),
-            *(replace(row, state=VANISHED) for row in vanished if row.state != VANISHED),
-        ),
-    )

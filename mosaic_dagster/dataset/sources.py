@@ -6,12 +6,14 @@ Tracks and labels go through the same motions; only their readers differ.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Protocol
 
 from mosaic_dagster.dataset.labels.readers.base import LabelReader
 from mosaic_dagster.dataset.labels.readers.registry import LABEL_READERS
 from mosaic_dagster.dataset.manifest import SourceRule
+from mosaic_dagster.dataset.paths import absolute_text, lies_at, resolve_path
 from mosaic_dagster.dataset.readers.base import (
     FileFormat,
     Names,
@@ -23,6 +25,7 @@ from mosaic_dagster.dataset.readers.base import (
 from mosaic_dagster.dataset.readers.registry import AUTO, READERS, ReaderRegistry
 from mosaic_dagster.errors import ReaderError
 from mosaic_dagster.keys import EntryKey
+from mosaic_dagster.store.feature_registry.records import SourceRow
 
 
 class RecordingFacts(Protocol):
@@ -124,6 +127,41 @@ def entry_keys(reader: FileFormat, rule: SourceRule, root: Path, path: Path) -> 
         msg = f"{path}: the pattern {rule.sequence!r} makes {repeated} of several recordings."
         raise ReaderError(msg, "Let the pattern keep what tells them apart.")
     return keys
+
+
+def keys_only_from(
+    rule: SourceRule, rules: Iterable[SourceRule], recorded: Iterable[SourceRow], base: Path
+) -> list[str]:
+    """List the recorded entries that no other rule of the asset has a file of, sorted.
+
+    Parameters
+    ----------
+    rule
+        The rule that may go.
+    rules
+        All rules of the manifest.
+    recorded
+        The recorded sources.
+    base
+        Where relative paths start.
+    """
+    root = resolve_path(rule.path, base).as_posix()
+    others = [
+        resolve_path(other.path, base).as_posix()
+        for other in rules
+        if other.asset == rule.asset and other.path != rule.path
+    ]
+    lost: set[str] = set()
+    kept: set[str] = set()
+    for row in recorded:
+        at = absolute_text(row.path, base)
+        if row.asset != rule.asset:
+            continue
+        if any(lies_at(at, other) for other in others):
+            kept.add(row.key)
+        elif lies_at(at, root):
+            lost.add(row.key)
+    return sorted(lost - kept)
 
 
 def named(rule: SourceRule, name: str, path: Path) -> str:

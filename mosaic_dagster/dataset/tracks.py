@@ -216,7 +216,7 @@ def _frame_rate(table: pl.DataFrame, fps: float | None, where: str) -> float:
         raise TracksError(msg, "Give fps in the manifest or as a parameter of the reader.")
     if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 < rate < np.inf:
         msg = f"{where}: fps is {rate!r}, not a positive number."
-        raise TracksError(msg)
+        raise TracksError(msg, "Correct it in the file, the reader's parameters or the manifest.")
     return float(rate)
 
 
@@ -242,7 +242,7 @@ def _whole_numbers(table: pl.DataFrame, column: str, where: str) -> pl.Series:
     values = table[column]
     if not (values.dtype.is_numeric() or values.dtype == pl.Null):
         msg = f"{where}: the column {column!r} holds {values.dtype}, not whole numbers."
-        raise TracksError(msg)
+        raise TracksError(msg, "Number frames and animals from 0 upwards.")
     whole = values.cast(pl.Int64, strict=False)
     bad = whole.is_null() | (whole < 0) | whole.cast(pl.Float64).ne_missing(values.cast(pl.Float64))
     if bad.any():
@@ -267,7 +267,7 @@ def _finite_numbers(table: pl.DataFrame, where: str) -> tuple[pl.DataFrame, int]
         known = is_number_column(name) and name != "fps"
         if known and not (dtype.is_numeric() or dtype == pl.Null):
             msg = f"{where}: the column {name!r} holds {dtype}, not numbers."
-            raise TracksError(msg)
+            raise TracksError(msg, "Write numbers, missing values as null or NaN.")
         if known or dtype.is_float():
             values = table[name].cast(pl.Float64).fill_null(np.nan)
             infinite += int(values.is_infinite().sum())

@@ -317,7 +317,7 @@ def _frames(times: NDArray[Any], fps: float | None) -> NDArray[np.int64]:
     exact = times.astype(np.float64) * (1.0 if fps is None else fps)
     if not np.isfinite(exact).all():
         msg = "The data set has a time that is no number."
-        raise TracksError(msg)
+        raise TracksError(msg, "Give each position a finite time.")
     frames = np.rint(exact).astype(np.int64)
     if (np.abs(exact - frames) > _OFF_GRID).any() or (np.diff(frames) < 1).any():
         what = "frames" if fps is None else f"{fps:g} frames per second"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from mosaic_dagster.dataset import Dataset
+from mosaic_dagster.pipeline.ingested import Ingested
 from mosaic_dagster.pipeline.run import DatasetRun
 from mosaic_dagster.pipeline.steps import NO_PIPELINE, TRACKS
 from mosaic_dagster.store import FeatureRegistry, Head, ResultRow
@@ -18,9 +19,15 @@ if TYPE_CHECKING:
 RECORDING = "recording"
 """What stands in the place of a feature for an entry that goes."""
 
+SOURCE = "source"
+"""What stands in the place of a feature for a folder that is not there, whose recordings stay."""
+
+KEPT = "kept"
+"""Status of such a folder."""
+
 CLEAN_SCHEMA: dict[str, Any] = {
     "feature": pl.String, "run_id": pl.String, "status": pl.String, "n_results": pl.Int64,
-    "bytes": pl.Int64, "modified": pl.Datetime("us"),
+    "bytes": pl.Int64, "modified": pl.Datetime("us"), "remark": pl.String,
 }  # fmt: skip
 
 
@@ -40,6 +47,10 @@ def clean_table(
     and labels whose files are gone. Labels that were added by hand always stay, also those of an
     entry that goes: nothing could make them again. The files themselves go with
     ``mosaic store gc``.
+
+    Recordings of a folder that is gone as a whole stay, since a disk may only be away: it has a
+    row of its own (feature ``source``, status ``kept``). The remark says what to do about it, and
+    what a recording that goes was renamed to.
 
     Parameters
     ----------
@@ -72,7 +83,7 @@ def clean_table(
             else:
                 wanted.add(head.action_key)
         rows = registry.stored_results()
-        table = _grouped(rows, wanted, gone_entries, dry_run)
+        table = _grouped(rows, wanted, run if all_declared else None, dry_run)
         if not dry_run:
             registry.drop_heads_at(dropped)
             _forget(run, gone_entries, gone_labels)
@@ -85,20 +96,25 @@ def _recorded(registry: FeatureRegistry) -> list[str]:
 
 
 def vanished_entries(run: DatasetRun) -> frozenset[str]:
-    """Entries that came from files, none of which is there any more."""
-    vanished = {row.key for row in run.tracks.scan.vanished}
-    return frozenset(key for key in vanished if not run.tracks.sources.get(key))
+    """Entries that came from files, none of which is there any more, or may be."""
+    return _without_files(run.tracks)
 
 
 def _vanished_labels(run: DatasetRun) -> frozenset[tuple[str, str]]:
     """Step and entry of labels that came from files, none of which is there any more."""
     return frozenset(
-        (asset, row.key)
+        (asset, key)
         for asset, state in run.ingested.items()
         if state is not run.tracks
-        for row in state.scan.vanished
-        if not state.sources.get(row.key)
+        for key in _without_files(state)
     )
+
+
+def _without_files(state: Ingested) -> frozenset[str]:
+    """Entries of which every file is known to be gone."""
+    held = {item.row.key for item in state.scan.held}
+    vanished = {row.key for row in state.scan.vanished}
+    return frozenset(vanished - state.sources.keys() - held)
 
 
 def _by_hand(registry: FeatureRegistry, heads: Sequence[Head]) -> frozenset[str]:
@@ -140,8 +156,9 @@ def _wanted_keys(
 
 
 def _grouped(
-    rows: Sequence[ResultRow], wanted: set[str], gone_entries: Set[str], dry_run: bool
+    rows: Sequence[ResultRow], wanted: set[str], run: DatasetRun | None, dry_run: bool
 ) -> pl.DataFrame:
+    """Results by feature and run; with a run also the recordings that go, or are kept."""
     gone = "would remove" if dry_run else "removed"
     groups: dict[tuple[str, str, str], list[ResultRow]] = {}
     for row in rows:
@@ -158,8 +175,23 @@ def _grouped(
         }
         for (feature, run_id, status), members in sorted(groups.items())
     ]
-    told += [
-        {"feature": RECORDING, "run_id": key, "status": gone, "n_results": 0, "bytes": 0}
-        for key in sorted(gone_entries)
-    ]
+    if run is not None:
+        told += _recordings(run, gone)
     return pl.DataFrame(told, schema=CLEAN_SCHEMA)
+
+
+def _recordings(run: DatasetRun, gone: str) -> list[dict[str, Any]]:
+    """Rows of the recordings that go, and of the folders whose recordings stay."""
+    now = {renamed.row.key: str(renamed.now.key) for renamed in run.tracks.scan.renamed}
+    empty = {"n_results": 0, "bytes": 0}
+    told = [
+        empty | {"feature": RECORDING, "run_id": key, "status": gone,
+                 "remark": f"renamed to {now[key]}" if key in now else None}
+        for key in sorted(vanished_entries(run))
+    ]  # fmt: skip
+    return told + [
+        empty | {"feature": SOURCE, "run_id": root.rule.path, "status": KEPT,
+                 "remark": root.describe()}
+        for state in run.ingested.values()
+        for root in state.scan.absent
+    ]  # fmt: skip

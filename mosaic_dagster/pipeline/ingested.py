@@ -9,21 +9,30 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import ClassVar
 
 from mosaic_dagster.dataset import Dataset
-from mosaic_dagster.dataset.identity import source_action_key, source_run_id
-from mosaic_dagster.dataset.scan import FoundSource, SourceScan
+from mosaic_dagster.dataset.found_source import FoundSource
+from mosaic_dagster.dataset.identity import SourceKeys, source_run_id
+from mosaic_dagster.dataset.paths import absolute_text, lies_at, recorded_path, resolve_path
+from mosaic_dagster.dataset.scan import SourceScan
 from mosaic_dagster.dataset.sources import reader_of, readers_for, resolve_params
 from mosaic_dagster.errors import MosaicError
 from mosaic_dagster.keys import EntryKey
+from mosaic_dagster.pipeline.entry_states import EntryStates, Made, Read, Recorded, found_again
 from mosaic_dagster.pipeline.snapshot import Snapshot
 from mosaic_dagster.pipeline.status import EntryStatus, result_of, status_of
 from mosaic_dagster.pipeline.steps import NO_PIPELINE
-from mosaic_dagster.store import Dependency, Outcome, RunRow, SourceRow, StoredResult
+from mosaic_dagster.store import Dependency, Head, Outcome, RunRow, SourceRow, StoredResult
 from mosaic_dagster.store.feature_registry.records import OutcomeState
 
 VANISHED = "source vanished before it was read; `mosaic clean --apply` forgets the recording"
 CHANGED = "source changed"
+ABSENT = "the folder of its source is not there; mount the disk and run again"
+UNSETTLED = "its source may still be written"
+REFUSED = "its source cannot be used; `mosaic status` says why"
+_AWAY = {"absent": ABSENT, "unsettled": UNSETTLED, "refused": REFUSED}
 
 
 @dataclass(frozen=True)
@@ -45,7 +54,7 @@ class Ingested(ABC):
     keys
         Its entries, by group and sequence.
     statuses
-        State of each.
+        State of each, in their order.
     scan
         What was found on disk.
     sources
@@ -63,8 +72,8 @@ class Ingested(ABC):
         self.dataset = dataset
         self.scan = scan
         self.sources = {str(key): found for key, found in scan.by_entry().items()}
-        self.keys = tuple(map(str, sorted(EntryKey.parse(text) for text in statuses)))
-        self.statuses: Mapping[str, EntryStatus] = {key: statuses[key] for key in self.keys}
+        self.keys = tuple(statuses)
+        self.statuses = statuses
 
     @property
     def run_id(self) -> str:
@@ -75,6 +84,42 @@ class Ingested(ABC):
     def vanished(self) -> list[str]:
         """Paths of recorded sources that are gone."""
         return [row.path for row in self.scan.vanished]
+
+    @property
+    def renamed(self) -> dict[str, str]:
+        """Those of them that were renamed: to which file, and which recording if another."""
+        told = {}
+        for renamed in self.scan.renamed:
+            path = recorded_path(renamed.now.path, self.dataset.base)
+            entry = "" if renamed.is_same_entry else f", recording {renamed.now.key}"
+            told[renamed.row.path] = f"{path}{entry}"
+        return told
+
+    @property
+    def unnamed(self) -> list[str]:
+        """Those of them that lie where no source rule of the dataset looks any more."""
+        base = self.dataset.base
+        rules = [rule for rule in self.dataset.manifest.sources if rule.asset == self.asset]
+        roots = [resolve_path(rule.path, base).as_posix() for rule in rules]
+        return [
+            path
+            for path in dict.fromkeys(self.vanished)
+            if not any(lies_at(absolute_text(path, base), root) for root in roots)
+        ]
+
+    @property
+    def told_vanished(self) -> list[str]:
+        """Each recorded source that is gone, once, with what it was renamed to."""
+        renamed, unnamed = self.renamed, frozenset(self.unnamed)
+        told = {path: f"renamed to {name}" for path, name in renamed.items()}
+        told |= dict.fromkeys(unnamed - renamed.keys(), "no source names it any more")
+        paths = dict.fromkeys(self.vanished)
+        return [f"{path} ({told[path]})" if path in told else path for path in paths]
+
+    @property
+    def absent(self) -> list[str]:
+        """Each place of sources that is gone as a whole, and what to do."""
+        return [root.describe() for root in self.scan.absent]
 
     @property
     def refused(self) -> dict[str, str]:
@@ -121,6 +166,10 @@ class Ingested(ABC):
         return updates
 
 
+_Wanted = tuple[str, list[str]]
+"""Action key of an entry, and the digests of its source files, sorted."""
+
+
 class StatusReader(ABC):
     """Works out the state of each entry of an asset that is read from files.
 
@@ -134,6 +183,9 @@ class StatusReader(ABC):
         Whether what is recorded counts as it is, since this run reads no files.
     """
 
+    rows_matter: ClassVar[bool] = True
+    """Whether what has no rows is empty."""
+
     def __init__(
         self, asset: str, dataset: Dataset, snapshot: Snapshot, scan: SourceScan, pinned: bool
     ) -> None:
@@ -141,12 +193,19 @@ class StatusReader(ABC):
         self.dataset = dataset
         self.snapshot = snapshot
         self.pinned = pinned
-        self.heads = snapshot.of_step(NO_PIPELINE, asset)
         self.sources: dict[str, list[FoundSource]] = {
             str(key): found for key, found in scan.by_entry().items()
         }
         self.facts = facts_of(dataset)
+        self._keys: dict[tuple[str, str], SourceKeys] = {}
         self.incomplete = _incomplete(scan, self.sources)
+        self.away = {row.key: VANISHED for row in scan.vanished}
+        self.away |= {held.row.key: _AWAY[held.why] for held in scan.held}
+
+    @cached_property
+    def heads(self) -> dict[str, Head]:
+        """What is recorded, by entry."""
+        return self.snapshot.of_step(NO_PIPELINE, self.asset)
 
     @abstractmethod
     def without_source(self, key: str) -> EntryStatus:
@@ -160,15 +219,16 @@ class StatusReader(ABC):
     def sources_then(self, key: str) -> str | None:
         """Digests of the sources that the recorded result was read from, joined by ``+``."""
 
-    def statuses(self, keys: Iterable[str]) -> dict[str, EntryStatus]:
-        """State of these entries."""
+    def statuses(self, keys: Iterable[str]) -> Mapping[str, EntryStatus]:
+        """State of these entries, by group and sequence."""
         found: dict[str, EntryStatus] = {}
-        wanted: dict[str, tuple[str, tuple[Dependency, ...]]] = {}
-        for key in keys:
+        wanted: dict[str, _Wanted] = {}
+        ordered = sorted(keys, key=_place)
+        for key in ordered:
             if key not in self.sources:
                 found[key] = self.without_source(key)
             elif key in self.incomplete and key not in self.heads:
-                found[key] = EntryStatus("blocked", VANISHED)
+                found[key] = EntryStatus("blocked", self.away[key])
             elif self.pinned or key in self.incomplete:
                 found[key] = self.as_recorded(key)
             else:
@@ -176,7 +236,24 @@ class StatusReader(ABC):
                     wanted[key] = self._wanted(key)
                 except MosaicError as error:
                     found[key] = EntryStatus("blocked", str(error), head=self.heads.get(key))
-        return found | self._look_up(wanted)
+        same = self._as_they_were(wanted)
+        for key in () if same is None else same.table["key"].to_list():
+            del wanted[key]
+        found |= self._look_up(wanted)
+        if same is None:
+            return {key: found[key] for key in ordered}
+        return EntryStates(ordered, same, (), found)
+
+    def _as_they_were(self, wanted: Mapping[str, _Wanted]) -> Recorded | None:
+        """Entries of one file whose record is what reading them would make now."""
+        single = [key for key, (_, digests) in wanted.items() if len(digests) == 1]
+        table = self.snapshot.table_of(NO_PIPELINE, self.asset, single)
+        if table is None or not self.rows_matter:
+            return None
+        asked = [wanted[key] for key in table["key"].to_list()]
+        made = Made([digests[0] for _, digests in asked], [None] * len(asked))
+        known = Recorded(table, [Read("source:0", made)])
+        return found_again(self.snapshot, known, [action for action, _ in asked])
 
     def as_recorded(self, key: str, gone: str = "object missing") -> EntryStatus:
         """State of an entry by its record alone.
@@ -194,56 +271,58 @@ class StatusReader(ABC):
         if head.state == "failed" and key in self.sources:
             return EntryStatus("failed", "failed before", head.action_key, head=head)
         result = result_of(head)
-        if result.output_sha256 is None or not self.snapshot.present([(key, result)]):
+        if result.output_sha256 is None or not self.snapshot.present([result]):
             return EntryStatus("blocked", gone, head=head)
         state = self.state_of(key, result.rows)
         return EntryStatus(state, "", head.action_key, result, head=head)
 
-    def _wanted(self, key: str) -> tuple[str, tuple[Dependency, ...]]:
+    def _wanted(self, key: str) -> _Wanted:
         sources = self.sources[key]
-        rule = sources[0].rule
-        reader = reader_of(rule, sources[0].path)
-        digests = [source.sha256 for source in sources]
-        params = resolve_params(reader, rule, self.facts)
-        action = source_action_key(
-            self.asset, EntryKey.parse(key), digests, reader.name, reader.version, params
-        )
-        inputs = tuple(Dependency(f"source:{i}", sha) for i, sha in enumerate(sorted(digests)))
-        return action, inputs
+        digests = sorted([source.sha256 for source in sources])
+        action = self._keys_of(sources[0]).of(EntryKey.parse(key), digests)
+        return action, digests
 
-    def _look_up(
-        self, wanted: Mapping[str, tuple[str, tuple[Dependency, ...]]]
-    ) -> dict[str, EntryStatus]:
-        unknown = [
-            action
-            for key, (action, _) in wanted.items()
-            if key not in self.heads or self.heads[key].action_key != action
-        ]
-        results = dict(self.snapshot.find_results(unknown))
-        for head in self.heads.values():
-            if head.output_sha256 is not None:
-                results.setdefault(head.action_key, result_of(head))
-        present = self.snapshot.present(
-            (key, results[action]) for key, (action, _) in wanted.items() if action in results
-        )
+    def _keys_of(self, source: FoundSource) -> SourceKeys:
+        """What makes the keys of all that is read like this source."""
+        alike = (source.rule_digest, source.rule.format)
+        if alike not in self._keys:
+            reader = reader_of(source.rule, source.path)
+            params = resolve_params(reader, source.rule, self.facts)
+            self._keys[alike] = SourceKeys(self.asset, reader.name, reader.version, params)
+        return self._keys[alike]
+
+    def _look_up(self, wanted: Mapping[str, _Wanted]) -> dict[str, EntryStatus]:
+        if not wanted:
+            return {}
+        results: dict[str, StoredResult] = {}
+        unknown = []
+        for key, (action, _) in wanted.items():
+            head = self.heads.get(key)
+            if head is None or head.action_key != action:
+                unknown.append(action)
+            elif head.output_sha256 is not None:
+                results[action] = result_of(head)
+        results |= self.snapshot.find_results(unknown)
+        present = self.snapshot.present(results.values())
         return {
-            key: self._decide(key, action, inputs, results.get(action), present)
-            for key, (action, inputs) in wanted.items()
+            key: self._decide(key, action, digests, results.get(action), present)
+            for key, (action, digests) in wanted.items()
         }
 
     def _decide(
         self,
         key: str,
         action: str,
-        inputs: tuple[Dependency, ...],
+        digests: Sequence[str],
         result: StoredResult | None,
         present: set[str],
     ) -> EntryStatus:
+        inputs = tuple([Dependency(f"source:{i}", sha) for i, sha in enumerate(digests)])
         head = self.heads.get(key)
-        status = EntryStatus("missing", "new", action, None, inputs, head)
         if result is not None and result.output_sha256 in present:
             state = self.state_of(key, result.rows)
-            return replace(status, state=state, reason="", result=result)
+            return EntryStatus(state, "", action, result, inputs, head)
+        status = EntryStatus("missing", "new", action, None, inputs, head)
         if result is not None:
             return replace(status, state="stale", reason="object missing")
         if head is None:
@@ -252,22 +331,29 @@ class StatusReader(ABC):
             if head.state == "failed":
                 return replace(status, state="failed", reason="failed before")
             return replace(status, state="stale", reason="object missing")
-        now = "+".join(sorted(item.sha256 for item in inputs))
+        now = "+".join(digests)
         reason = CHANGED if self.sources_then(key) != now else "params"
         return replace(status, state="stale", reason=reason)
 
 
+def _place(text: str) -> tuple[str, str]:
+    key = EntryKey.parse(text)
+    return key.group, key.sequence
+
+
 def _incomplete(scan: SourceScan, sources: Mapping[str, Sequence[FoundSource]]) -> frozenset[str]:
-    """Entries of several files of which some are gone.
+    """Entries of several files of which some are gone, or not looked at.
 
     Read without them, an animal would be missing and the others numbered anew; so what was read
     stays until the missing files are forgotten.
     """
     found = set()
-    for row in scan.vanished:
-        for source in sources.get(row.key, ()):
+    for row in (*scan.vanished, *(held.row for held in scan.held)):
+        together = sources.get(row.key, ())
+        for source in together:
             reader = readers_for(source.rule)[source.rule.format]
-            if reader.merges and row.rule == f"{source.rule.format}:{source.rule_digest}":
+            alike = row.rule == f"{source.rule.format}:{source.rule_digest}"
+            if reader.merges and alike and row.sha256 not in {s.sha256 for s in together}:
                 found.add(row.key)
     return frozenset(found)
 

@@ -8,6 +8,8 @@ labels of more recordings than they track.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from collections.abc import Set as AbstractSet
+from pathlib import Path
 
 from mosaic_dagster.dataset import Dataset
 from mosaic_dagster.dataset.validation import nearest
@@ -34,6 +36,7 @@ class LabelsState(Ingested):
         entries: Collection[str],
         *,
         pinned: bool = False,
+        unsettled: AbstractSet[Path] = frozenset(),
     ) -> LabelsState:
         """Compare the label files with what is recorded.
 
@@ -47,9 +50,11 @@ class LabelsState(Ingested):
             Entries of the dataset, those just found included.
         pinned
             Whether what is recorded counts as it is, since this run reads no files.
+        unsettled
+            Files that may still be written.
         """
         asset = labels_step(kind)
-        scan = dataset.scan(asset)
+        scan = dataset.scan(asset, unsettled=unsettled)
         reader = _LabelsReader(asset, dataset, snapshot, scan, pinned)
         known = set(entries)
         labelled = {*reader.sources, *snapshot.of_step(NO_PIPELINE, asset)}
@@ -84,6 +89,8 @@ class LabelsState(Ingested):
 class _LabelsReader(StatusReader):
     """Works out the state of each entry's labels."""
 
+    rows_matter = False
+
     def state_of(self, key: str, rows: int) -> OutcomeState:
         del key, rows
         return "fresh"
@@ -95,12 +102,12 @@ class _LabelsReader(StatusReader):
 
     def without_source(self, key: str) -> EntryStatus:
         """Labels that were added by hand, or whose file is gone."""
-        return self.as_recorded(key)
+        return self.as_recorded(key, self.away.get(key, "object missing"))
 
 
 def label_kinds(dataset: Dataset, snapshot: Snapshot) -> set[str]:
     """Kinds of labels that are recorded, or have a source."""
-    recorded = set(snapshot.heads.get(NO_PIPELINE, {}))
+    recorded = snapshot.steps(NO_PIPELINE)
     assets = recorded | {rule.asset for rule in dataset.manifest.sources}
     prefix = labels_step("")
     return {asset.removeprefix(prefix) for asset in assets if asset.startswith(prefix)}

@@ -24,7 +24,8 @@ from mosaic_dagster.pipeline.report import StepReport
 from mosaic_dagster.pipeline.status import DONE, EntryStatus, made_state
 from mosaic_dagster.pipeline.steps import NO_PIPELINE
 from mosaic_dagster.pipeline.work import Record, failed
-from mosaic_dagster.store import ContentStore, Outcome
+from mosaic_dagster.quality import profile_table
+from mosaic_dagster.store import ContentStore, Outcome, Profile
 from mosaic_dagster.store.content.codecs import encode_table
 from mosaic_dagster.store.feature_registry.records import OutcomeState
 
@@ -43,12 +44,17 @@ class _Content:
     data: bytes
     rows: int
     state: OutcomeState
+    profile: Profile
 
 
 def compute_ingested(
-    state: Ingested, keys: Sequence[str], engine: Engine, report: StepReport
+    state: Ingested,
+    keys: Sequence[str],
+    engine: Engine,
+    report: StepReport,
+    tries: Callable[[EntryStatus], bool],
 ) -> Iterator[Chunk]:
-    """Read what is new or changed among some entries.
+    """Read what is new or changed among some entries, as far as the run tries them.
 
     What the scan learned is recorded first: a file that was only touched is not hashed again.
     """
@@ -58,7 +64,7 @@ def compute_ingested(
     if reused:
         yield Chunk(reused=tuple(reused))
     for key in keys:
-        if statuses[key].state not in DONE and not statuses[key].is_computable:
+        if statuses[key].state not in DONE and not tries(statuses[key]):
             report.blocked[key] = statuses[key].reason
     report.failures |= state.refused
     report.notes += state.notes
@@ -69,7 +75,7 @@ def compute_ingested(
             state.sources[key][0].rule,
         )
         for key in keys
-        if statuses[key].is_computable
+        if tries(statuses[key])
     ]
     read = partial(_read_all, state.dataset.objects.root, facts_of(state.dataset))
     yield from in_chunks(engine.map(read, tasks))
@@ -124,6 +130,7 @@ def _read(store: ContentStore, facts: Facts, task: _ReadTask) -> Record:
         rows=content.rows,
         bytes=stored.size,
         seconds=time.perf_counter() - started,
+        profile=content.profile,
     )
     return Record(outcome, computing)
 
@@ -137,17 +144,18 @@ def _content_of(
 def _read_tracks(paths: Sequence[Path], rule: SourceRule, facts: Facts, key: EntryKey) -> _Content:
     table, repairs = read_entry(paths, rule, facts, key)
     data = encode_table(table, {"repairs": repairs.as_dict()})
-    return _Content(data, table.height, made_state(str(key), table.height))
+    state = made_state(str(key), table.height)
+    return _Content(data, table.height, state, profile_table(table))
 
 
 def _read_labels(paths: Sequence[Path], rule: SourceRule, facts: Facts, key: EntryKey) -> _Content:
     labels, told = read_labels_entry(paths[0], rule, facts, key)
     if isinstance(labels, Labels):
         notes: dict[str, Any] = dict(labels.notes) | told
-        return _Content(
-            encode_labels(replace(labels, notes=notes), key), labels.events.height, "fresh"
-        )
-    return _Content(encode_labels(labels, key), labels.table.height, "fresh")
+        table, labels = labels.events, replace(labels, notes=notes)
+    else:
+        table = labels.table
+    return _Content(encode_labels(labels, key), table.height, "fresh", profile_table(table))
 
 
 def _check_there(paths: Sequence[Path]) -> None:

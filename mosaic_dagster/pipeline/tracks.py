@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 from mosaic_dagster.dataset import Dataset
 from mosaic_dagster.dataset.scan import SourceScan
 from mosaic_dagster.keys import EntryKey
-from mosaic_dagster.pipeline.ingested import VANISHED, Ingested, StatusReader
+from mosaic_dagster.pipeline.ingested import Ingested, StatusReader
 from mosaic_dagster.pipeline.snapshot import Snapshot
 from mosaic_dagster.pipeline.status import EntryStatus, made_state
 from mosaic_dagster.pipeline.steps import TRACKS
@@ -37,7 +39,14 @@ class TracksState(Ingested):
         self.rows = dict(rows)
 
     @classmethod
-    def read(cls, dataset: Dataset, snapshot: Snapshot, *, pinned: bool = False) -> TracksState:
+    def read(
+        cls,
+        dataset: Dataset,
+        snapshot: Snapshot,
+        *,
+        pinned: bool = False,
+        unsettled: AbstractSet[Path] = frozenset(),
+    ) -> TracksState:
         """Compare the source files with what is recorded.
 
         Parameters
@@ -46,8 +55,10 @@ class TracksState(Ingested):
             The dataset and its recorded heads.
         pinned
             Whether what is recorded counts as it is, since this run reads no files.
+        unsettled
+            Files that may still be written.
         """
-        scan = dataset.scan(TRACKS)
+        scan = dataset.scan(TRACKS, unsettled=unsettled)
         rows = {row.key: row for row in dataset.registry.entries()}
         reader = _TracksReader(dataset, snapshot, scan, rows, pinned)
         return cls(dataset, scan, rows, reader.statuses({*rows, *reader.sources}))
@@ -110,7 +121,6 @@ class _TracksReader(StatusReader):
     ) -> None:
         super().__init__(TRACKS, dataset, snapshot, scan, pinned)
         self.rows = rows
-        self.gone = {row.key for row in scan.vanished}
 
     def state_of(self, key: str, rows: int) -> OutcomeState:
         return made_state(key, rows)
@@ -121,11 +131,10 @@ class _TracksReader(StatusReader):
     def without_source(self, key: str) -> EntryStatus:
         """Tracks that were given as a table, or whose file is gone."""
         if key in self.heads:
-            return self.as_recorded(key, VANISHED if key in self.gone else "object missing")
+            return self.as_recorded(key, self.away.get(key, "object missing"))
         row = self.rows[key]
         if row.tracks_sha256 is None:
-            reason = VANISHED if key in self.gone else "no tracks"
-            return EntryStatus("blocked", reason)
+            return EntryStatus("blocked", self.away.get(key, "no tracks"))
         size = self._size(row.tracks_sha256)
         if size is None:
             return EntryStatus("blocked", "the added tracks are not in the store any more")

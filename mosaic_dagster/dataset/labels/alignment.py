@@ -62,7 +62,7 @@ def align_labels(
     """
     if "frame" not in table.columns:
         msg = f"A table without a column 'frame' cannot be labelled; it has {table.columns}."
-        raise LabelsError(msg)
+        raise LabelsError(msg, "Give tracks, or a table made of them.")
     if labels is None or not labels.events.height or not table.height:
         return Alignment(pl.Series("label", [background] * table.height, dtype=pl.Int64), 0)
     identity: list[str] = [c for c in ("id", "id1", "id2") if c in table.columns]

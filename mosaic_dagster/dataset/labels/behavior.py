@@ -86,7 +86,7 @@ class Labels:
     def _check(self) -> None:
         if self.fps is not None and not 0 < self.fps < math.inf:
             msg = f"Labels have fps {self.fps!r}, which is no frame rate."
-            raise LabelsError(msg)
+            raise LabelsError(msg, "Give a positive number, or None where it is not known.")
         wrong = self.events.filter(
             (pl.col("frame") < 0)
             | (pl.min_horizontal("id1", "id2") < NOBODY)

@@ -38,7 +38,7 @@ class IdTags:
     def __post_init__(self) -> None:
         if "id" not in self.table.columns:
             msg = f"Id tags have no column 'id'; they have {', '.join(self.table.columns)}."
-            raise LabelsError(msg)
+            raise LabelsError(msg, "Name the individuals in a column id.")
         table = self.table.with_columns(pl.col("id").cast(pl.String))
         if table["id"].null_count():
             msg = "A row of the id tags has no id."
