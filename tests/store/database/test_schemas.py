@@ -2,7 +2,7 @@ from mosaic_dagster.store.database.schemas import OWNERS
 
 # What a file of this version holds. A released step is never edited: a change here needs a new
 # step, and a higher number.
-VERSIONS = {"main": 1, "features": 2, "journal": 1}
+VERSIONS = {"main": 1, "features": 3, "journal": 1}
 COLUMNS = {
     "features.announced": "instance asset key output_sha256",
     "features.dependencies": "action_key role input_sha256 input_action_key",
@@ -13,6 +13,7 @@ COLUMNS = {
     ),
     "features.live_objects": "sha256",
     "features.meta": "schema_version created_at",
+    "features.profiles": ("output_sha256 rows frames duplicated columns missing low high mean sd"),
     "features.results": (
         "action_key key output_sha256 path ext rows bytes seconds made_by created_at"
     ),
@@ -54,6 +55,7 @@ KEYS = {
     ("entries", ("key",)),
     ("feature_entries", ("pipeline", "step", "key")),
     ("feature_runs", ("run_id", "attempt")),
+    ("profiles", ("output_sha256",)),
     ("results", ("action_key",)),
     ("folded", ("file",)),
     ("runs", ("run_id",)),

@@ -117,4 +117,19 @@ DROP TABLE features.sources;
 ALTER TABLE features.sources_of_assets RENAME TO sources;
 """
 
-FEATURES: tuple[Migration, ...] = (_FEATURES_1, _FEATURES_2)
+_FEATURES_3 = """
+CREATE TABLE features.profiles (
+    output_sha256 TEXT PRIMARY KEY,
+    rows BIGINT NOT NULL,
+    frames BIGINT NOT NULL,
+    duplicated BIGINT NOT NULL,
+    columns TEXT[] NOT NULL,
+    missing DOUBLE[] NOT NULL,
+    low DOUBLE[] NOT NULL,
+    high DOUBLE[] NOT NULL,
+    mean DOUBLE[] NOT NULL,
+    sd DOUBLE[] NOT NULL
+);
+"""
+
+FEATURES: tuple[Migration, ...] = (_FEATURES_1, _FEATURES_2, _FEATURES_3)
