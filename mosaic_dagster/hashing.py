@@ -85,7 +85,7 @@ def _text_key(key: Any, where: str) -> str:
     if isinstance(key, int) and not isinstance(key, bool):
         return str(key)
     msg = f"{where} has the key {key!r}, which is neither text nor a whole number."
-    raise HashingError(msg)
+    raise HashingError(msg, "Use text for keys.")
 
 
 def canonical_json(value: Any) -> str:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from urllib.parse import quote, unquote
 
 from mosaic_dagster.errors import KeyFormatError
 
 _PLAIN = re.compile(r"[A-Za-z0-9_-]*")
+_PARSED = 1 << 16
+"""How many keys a process remembers; all steps of a dataset ask about the same ones."""
+
 _ENCODED = re.compile(r"(?:[A-Za-z0-9_-]|%[0-9A-F]{2})*")
 
 
@@ -73,21 +76,26 @@ class EntryKey:
         KeyFormatError
             The text is not what ``str`` of any key would give.
         """
-        group, slash, sequence = text.partition("/")
-        well_formed = slash and _ENCODED.fullmatch(group) and _ENCODED.fullmatch(sequence)
-        if well_formed and sequence:
-            try:
-                key = cls(
-                    unquote(group, errors="surrogatepass"),
-                    unquote(sequence, errors="surrogatepass"),
-                )
-            except UnicodeDecodeError:
-                key = None
-            if key is not None and str(key) == text:
-                return key
-        msg = f"{text!r} is not an entry key."
-        raise KeyFormatError(
-            msg,
-            "A key is group/sequence with everything but letters, digits, - and _ "
-            "percent-encoded; `mosaic status --json` lists them.",
-        )
+        return _parse(text)
+
+
+@lru_cache(_PARSED)
+def _parse(text: str) -> EntryKey:
+    group, slash, sequence = text.partition("/")
+    well_formed = slash and _ENCODED.fullmatch(group) and _ENCODED.fullmatch(sequence)
+    if well_formed and sequence:
+        try:
+            key = EntryKey(
+                unquote(group, errors="surrogatepass"),
+                unquote(sequence, errors="surrogatepass"),
+            )
+        except UnicodeDecodeError:
+            key = None
+        if key is not None and str(key) == text:
+            return key
+    msg = f"{text!r} is not an entry key."
+    raise KeyFormatError(
+        msg,
+        "A key is group/sequence with everything but letters, digits, - and _ "
+        "percent-encoded; `mosaic status --json` lists them.",
+    )

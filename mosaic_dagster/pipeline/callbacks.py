@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
+import polars as pl
+
 from mosaic_dagster.dataset import Dataset
 from mosaic_dagster.errors import ObjectMissingError, PipelineError
 from mosaic_dagster.hashing import canonical_json
@@ -17,7 +19,8 @@ from mosaic_dagster.pipeline.staleness import Evaluation
 from mosaic_dagster.pipeline.steps import CallbackStep
 from mosaic_dagster.pipeline.training import training_files
 from mosaic_dagster.pipeline.work import Record, failed
-from mosaic_dagster.store import Dependency, Outcome, StepOutput
+from mosaic_dagster.quality import profile_table
+from mosaic_dagster.store import Dependency, Outcome, Profile, StepOutput
 from mosaic_dagster.store.outputs import remove_files, write_files
 
 METADATA = "metadata.json"
@@ -61,8 +64,16 @@ def run_callback(
             *outcome.inputs,
             *(Dependency(f"member:{name}", digest) for name, digest in members.items()),
         ),
+        profile=_profile_of(output),
     )
     return Record(made, seconds)
+
+
+def _profile_of(output: StepOutput | None) -> Profile | None:
+    """What is in the one table that a callback returned; None when there are none or several."""
+    outputs = [] if output is None else output.outputs
+    tables = [data for data, _, _ in outputs if isinstance(data, pl.DataFrame)]
+    return profile_table(tables[0]) if len(tables) == 1 else None
 
 
 def restore_exports(

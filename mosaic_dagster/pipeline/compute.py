@@ -7,8 +7,8 @@ before the chunk is yielded; the one who draws it writes the registry, then anno
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Literal
 
@@ -17,7 +17,7 @@ from mosaic_dagster.pipeline.binding import BoundStep
 from mosaic_dagster.pipeline.engine import Engine
 from mosaic_dagster.pipeline.overlap import AFTER, BEFORE
 from mosaic_dagster.pipeline.reasons import declared_params
-from mosaic_dagster.pipeline.status import EntryStatus
+from mosaic_dagster.pipeline.status import EntryStatus, made_state
 from mosaic_dagster.pipeline.work import FeatureJob, Record, Table, Task, run_tasks
 from mosaic_dagster.store import Outcome, RunRow
 
@@ -104,6 +104,26 @@ def to_make(step: BoundStep, pipeline: str, key: str, status: EntryStatus) -> Ou
         inputs=status.inputs,
         made=True,
     )
+
+
+def pass_through(
+    step: BoundStep,
+    pipeline: str,
+    todo: Mapping[str, EntryStatus],
+    sources: Mapping[str, EntryStatus],
+) -> Iterator[Outcome]:
+    """The input's own objects as results: nothing is stored twice."""
+    for key, status in todo.items():
+        source = sources[key].result
+        assert source is not None
+        yield replace(
+            to_make(step, pipeline, key, status),
+            state=made_state(key, source.rows),
+            output_sha256=source.output_sha256,
+            ext=source.ext,
+            rows=source.rows,
+            bytes=source.bytes,
+        )
 
 
 def run_start(step: BoundStep) -> RunRow:

@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Literal, TypeVar
 
-import joblib
-
 from mosaic_dagster.errors import PipelineError
 
 Backend = Literal["sequential", "loky", "dask"]
@@ -81,6 +79,9 @@ class Engine:
     def _side_by_side(
         self, run: Callable[[Sequence[T]], list[R]], tasks: Sequence[T]
     ) -> Iterator[R]:
+        # Who only asks never gets here, and should not wait for the import.
+        import joblib
+
         size = len(tasks) // (self.n_workers * _CALLS_PER_WORKER)
         size = min(max(size, 1), _MOST_PER_CALL)
         calls = (joblib.delayed(run)(part) for part in _slices(tasks, size))

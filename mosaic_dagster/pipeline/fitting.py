@@ -7,6 +7,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 
 import polars as pl
@@ -87,6 +88,9 @@ def _fit(
     if feature.fits == "stream" and not keys:
         msg = f"{feature.name} has no entry to fit on."
         raise FitError(msg, "Add recordings, or widen the scope of the pipeline.")
+    # A limit on threads holds only for libraries that are loaded by then, and features load theirs
+    # when they fit; bytes depend on it. This one brings every library with threads of its own.
+    import_module("sklearn")
     begun = time.perf_counter()
     with threadpool_limits(threads):
         if not feature.load_state(None, artifacts, tables):

@@ -8,11 +8,13 @@ computed. A *run id* names the declaration together with the declarations above 
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import PurePath
 from typing import Any
 
-from mosaic_dagster.hashing import canonical_json, digest
+from mosaic_dagster.hashing import canonical_json, digest, digest_bytes
+from mosaic_dagster.store import Dependency
 
 RUN_ID_DIGITS = 12
 
@@ -67,9 +69,18 @@ def entry_key(declaration: str, entry: str, inputs: Sequence[tuple[str, str]]) -
     inputs
         Role and digest of each input, the fitted state among them, in a fixed order.
     """
+    return entry_key_of(declaration, entry, "".join(f"\n{role}={sha}" for role, sha in inputs))
+
+
+def input_lines(inputs: Iterable[Dependency]) -> str:
+    """Inputs as they enter the action key of an entry."""
+    return "".join([f"\n{item.role}={item.sha256}" for item in inputs])
+
+
+def entry_key_of(declaration: str, entry: str, lines: str) -> str:
+    """Like :func:`entry_key`, with the inputs as :func:`input_lines` gives them."""
     # Written out instead of through JSON: a status of 100,000 entries makes a million of these.
-    lines = [declaration, entry, *(f"{role}={sha}" for role, sha in inputs)]
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+    return hashlib.sha256(f"{declaration}\n{entry}{lines}".encode()).hexdigest()
 
 
 def fit_key(
@@ -91,14 +102,15 @@ def fit_key(
     scope
         The declared entries, when the feature depends on them; else None.
     """
-    return digest(
-        {
-            "declaration": declaration,
-            "references": [list(pair) for pair in references],
-            "fitted_on": sorted([entry, *digests] for entry, digests in fitted_on),
-            "scope": None if scope is None else sorted(scope),
-        }
-    )
+    asked = {
+        "declaration": declaration,
+        "references": [list(pair) for pair in references],
+        "fitted_on": sorted([entry, *digests] for entry, digests in fitted_on),
+        "scope": None if scope is None else sorted(scope),
+    }
+    # Texts alone are canonical as they are, and a fit has thousands of them.
+    text = json.dumps(asked, sort_keys=True, separators=(",", ":"))
+    return digest_bytes(text.encode())
 
 
 def run_id(version: str, declaration: str, upstream: Sequence[str], scope: Any = None) -> str:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import statistics
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from datetime import datetime
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from mosaic_dagster.dataset import Dataset
+from mosaic_dagster.pipeline.entry_states import Tally, seconds_taken, tally, unfinished
 from mosaic_dagster.pipeline.ingested import Ingested
 from mosaic_dagster.pipeline.run import DatasetRun
 from mosaic_dagster.pipeline.selection import Selection
@@ -77,83 +77,85 @@ def reasons_text(statuses: Iterable[EntryStatus]) -> str:
 
 
 def _ingested_row(ingested: Ingested) -> dict[str, Any]:
-    statuses = list(ingested.statuses.values())
-    row = _counts(statuses) | _latest(statuses)
-    reason = reasons_text(statuses)
+    counted = tally(ingested.statuses)
+    row = _counts(counted) | _latest(counted)
+    reasons = [reasons_text(status for _, status in unfinished(ingested.statuses))]
     if ingested.vanished:
-        gone = f"source vanished ({len(ingested.vanished)})"
-        reason = f"{reason}, {gone}" if reason else gone
+        reasons.append(f"source vanished ({len(ingested.vanished)})")
+    if ingested.scan.absent:
+        away = sum(root.recordings for root in ingested.scan.absent)
+        reasons.append(f"source folder not there ({away})")
+    reason = ", ".join(filter(None, reasons))
     return row | {
         "pipeline": NO_PIPELINE, "step": ingested.asset, "kind": ingested.asset.partition("/")[0],
         "feature": ingested.run_id, "run_id": ingested.run_id, "model": "", "reason": reason,
-        "state": step_state(s.state for s in statuses),
+        "state": step_state(counted.states),
     }  # fmt: skip
 
 
 def _status_row(evaluation: Evaluation, pipeline: str, step: str) -> dict[str, Any]:
     bound = evaluation.bound.steps[step]
-    units = evaluation.units(step)
-    model = units.get(MODEL)
-    entries = [status for key, status in units.items() if key != MODEL]
-    counted = [model] if not bound.has_entries and model is not None else entries
-    states = [status.state for status in units.values()]
-    if bound.is_fitted and entries:
+    entries = tally(evaluation.entries(step)) if bound.has_entries else Tally()
+    model = evaluation.model(step) if bound.has_whole else None
+    whole = tally({} if model is None else {MODEL: model})
+    units = entries | whole
+    states = set(units.states)
+    if bound.is_fitted and entries.states:
         # A fit never is "empty", and its state is told apart in its own column.
-        states = [s.state for s in entries]
+        states = set(entries.states)
         if model is not None and model.state not in DONE:
-            states.append(model.state)
+            states.add(model.state)
     kind = "callback" if bound.is_callback else ("fitted" if bound.is_fitted else "per entry")
     return (
-        _counts(counted)
-        | _latest(list(units.values()))
+        _counts(entries if bound.has_entries else whole)
+        | _latest(units)
         | {
             "pipeline": pipeline, "step": step, "kind": kind, "feature": bound.feature_name,
             "run_id": bound.run_id, "state": step_state(states),
             "model": model.state if model is not None and bound.is_fitted else "",
-            "reason": reasons_text(units.values()),
+            "reason": reasons_text(status for _, status in unfinished(evaluation.units(step))),
         }
     )  # fmt: skip
 
 
-def _counts(statuses: Sequence[EntryStatus]) -> dict[str, int]:
-    counted = Counter(status.state for status in statuses)
+def _counts(counted: Tally) -> dict[str, int]:
     names = ("fresh", "stale", "missing", "failed", "blocked", "empty")
-    return {f"n_{name}": counted[name] for name in names} | {  # type: ignore[index]
-        "n_target": len(statuses)
+    return {f"n_{name}": counted.states[name] for name in names} | {  # type: ignore[index]
+        "n_target": counted.states.total()
     }
 
 
-def _latest(statuses: Sequence[EntryStatus]) -> dict[str, Any]:
-    times: list[datetime] = [s.head.updated_at for s in statuses if s.head is not None]
-    stored = {s.result.output_sha256: s.result.bytes for s in statuses if s.result is not None}
-    return {"modified": max(times, default=None), "bytes": sum(stored.values())}
+def _latest(counted: Tally) -> dict[str, Any]:
+    return {"modified": counted.modified, "bytes": sum(counted.stored.values())}
 
 
 def _plan_row(
     pipeline: str,
     step: str,
     keys: Sequence[str],
-    statuses: Any,
+    statuses: Mapping[str, EntryStatus],
     model: EntryStatus | None,
 ) -> dict[str, Any]:
-    asked = [statuses[key] for key in keys]
-    todo = [s for s in asked if s.state not in DONE and s.state != "blocked"]
+    if len(keys) < len(statuses):
+        statuses = {key: statuses[key] for key in keys}
+    late = [status for _, status in unfinished(statuses) if status.state not in DONE]
+    todo = [s for s in late if s.state != "blocked"]
     fits = model is not None and model.state not in DONE and model.state != "blocked"
     told = [*todo, model] if fits and model is not None else todo
     return {
         "pipeline": pipeline,
         "step": step,
-        "n_target": len(asked),
-        "n_fresh": sum(s.state in DONE for s in asked),
+        "n_target": len(keys),
+        "n_fresh": len(keys) - len(late),
         "n_to_compute": len(todo),
         "fit": fits,
         "upper_bound": any(s.reason.startswith("upstream") for s in told),
         "reasons": reasons_text(told),
-        "estimated_seconds": _estimate(asked, len(todo)),
+        "estimated_seconds": _estimate(statuses, len(todo)),
     }
 
 
-def _estimate(statuses: Sequence[EntryStatus], count: int) -> float | None:
+def _estimate(statuses: Mapping[str, EntryStatus], count: int) -> float | None:
     """Median of the recorded seconds per entry, times the number of entries; None when unknown."""
-    past = [s.head.seconds for s in statuses if s.head is not None and s.head.seconds]
+    past = [seconds for seconds in seconds_taken(statuses) if seconds]
     return round(statistics.median(past) * count, 3) if past else None

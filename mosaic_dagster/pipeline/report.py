@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import polars as pl
 
 from mosaic_dagster.errors import RunFailedError
+from mosaic_dagster.pipeline.status import EntryStatus
 from mosaic_dagster.pipeline.work import error_message
 from mosaic_dagster.store import Outcome
 
@@ -46,12 +47,28 @@ class StepReport:
     computing: float = 0.0
     elapsed: float = 0.0
 
-    def add(self, outcomes: Iterable[Outcome], adopted: Iterable[str] = ()) -> None:
-        """Count outcomes; the keys in ``adopted`` were found, not made."""
-        taken = set(adopted)
+    def add(
+        self,
+        outcomes: Iterable[Outcome],
+        adopted: Iterable[str] = (),
+        refused: Mapping[str, str] | None = None,
+    ) -> None:
+        """Count outcomes.
+
+        Parameters
+        ----------
+        outcomes
+            What was made or found.
+        adopted
+            Keys of those that were found, not made.
+        refused
+            Keys of those that a check refused, with what it found.
+        """
+        taken, bad = set(adopted), refused or {}
         for outcome in outcomes:
-            if outcome.state == "failed":
-                self.failures[outcome.key or MODEL_LABEL] = error_message(outcome.error)
+            if outcome.state == "failed" or outcome.key in bad:
+                words = bad.get(outcome.key) or error_message(outcome.error)
+                self.failures[outcome.key or MODEL_LABEL] = words
                 continue
             self.rows += outcome.rows
             self.bytes += outcome.bytes
@@ -62,6 +79,13 @@ class StepReport:
                 self.adopted += 1
             else:
                 self.fresh += 1
+
+    def leave_out(self, entry: str, status: EntryStatus) -> None:
+        """Note an entry that is not computed: refused by a check, or kept by what stands above."""
+        if status.error:
+            self.failures[entry] = status.error
+        else:
+            self.blocked[entry] = status.reason or status.state
 
     @property
     def is_good(self) -> bool:

@@ -23,6 +23,7 @@ from mosaic_dagster.pipeline.compute import (
     adopt,
     compute_entries,
     in_chunks,
+    pass_through,
     run_start,
     task_of,
     to_make,
@@ -32,16 +33,18 @@ from mosaic_dagster.pipeline.fitting import excluded_note, fit_state, fit_tables
 from mosaic_dagster.pipeline.identity import member_ext
 from mosaic_dagster.pipeline.ingested import Ingested
 from mosaic_dagster.pipeline.labels import LabelsState, label_kinds
+from mosaic_dagster.pipeline.quality_gate import settle
 from mosaic_dagster.pipeline.report import MODEL_LABEL, RunReport, StepReport
 from mosaic_dagster.pipeline.selection import Selection, StepStream
 from mosaic_dagster.pipeline.snapshot import Snapshot
 from mosaic_dagster.pipeline.source_reading import compute_ingested
 from mosaic_dagster.pipeline.staleness import Evaluation
-from mosaic_dagster.pipeline.status import DONE, MODEL, EntryStatus, made_state
-from mosaic_dagster.pipeline.steps import NO_PIPELINE, TRACKS, labels_step
+from mosaic_dagster.pipeline.status import DONE, MODEL, EntryStatus
+from mosaic_dagster.pipeline.steps import NO_PIPELINE, TRACKS, is_gated, labels_step
 from mosaic_dagster.pipeline.store_run import StoreRun
 from mosaic_dagster.pipeline.tracks import TracksState
 from mosaic_dagster.pipeline.trained_results import predicted
+from mosaic_dagster.pipeline.uncollected import uncollected
 from mosaic_dagster.pipeline.work import FeatureJob
 from mosaic_dagster.store import Outcome
 from mosaic_dagster.store.feature_registry.records import RunStatus
@@ -67,6 +70,7 @@ class DatasetRun:
         What the store's run of the training steps is to remember of this run.
     """
 
+    @uncollected()
     def __init__(
         self,
         dataset: Dataset,
@@ -81,7 +85,8 @@ class DatasetRun:
         names = [NO_PIPELINE, *(pipeline.name for pipeline in pipelines)]
         self.snapshot = Snapshot.take(dataset, names)
         pinned = not self.selection.makes_ingested(TRACKS)
-        self.tracks = TracksState.read(dataset, self.snapshot, pinned=pinned)
+        unsettled = self.selection.unsettled
+        self.tracks = TracksState.read(dataset, self.snapshot, pinned=pinned, unsettled=unsettled)
         bounds = [pipeline.bind(dataset, self.tracks.keys) for pipeline in pipelines]
         read = {kind for bound in bounds for kind in bound.graph.label_kinds}
         self.ingested: dict[str, Ingested] = {TRACKS: self.tracks} | self._labels(read)
@@ -103,16 +108,19 @@ class DatasetRun:
     def _labels(self, read: Iterable[str]) -> dict[str, Ingested]:
         """Labels of every kind that is recorded, has a source, or is read by a step."""
         kinds = {*label_kinds(self.dataset, self.snapshot), *read}
-        states = {}
-        for kind in sorted(kinds):
-            asset = labels_step(kind)
-            pinned = not self.selection.makes_ingested(asset)
-            states[asset] = LabelsState.read(
-                self.dataset, self.snapshot, kind, self.tracks.keys, pinned=pinned
+        return {
+            asset: LabelsState.read(
+                self.dataset, self.snapshot, kind, self.tracks.keys,
+                pinned=not self.selection.makes_ingested(asset), unsettled=self.selection.unsettled,
             )
-        return dict(states)
+            for kind, asset in ((kind, labels_step(kind)) for kind in sorted(kinds))
+        }  # fmt: skip
 
     # What is asked for.
+
+    def limit_to(self, keys: Iterable[str]) -> None:
+        """From now on, ask for these entries of partitioned steps only."""
+        self.selection = replace(self.selection, keys=frozenset(keys))
 
     def steps_of(self, bound: BoundPipeline) -> list[str]:
         """Steps of a pipeline that this run makes, in order."""
@@ -183,7 +191,7 @@ class DatasetRun:
         state = self.ingested[asset]
         report = self._report(NO_PIPELINE, asset)
         keys = self.ingested_keys(asset)
-        chunks = compute_ingested(state, keys, self.engine, report)
+        chunks = compute_ingested(state, keys, self.engine, report, self.selection.tries)
         return StepStream(NO_PIPELINE, asset, chunks, report, len(keys), state.run_start())
 
     def entry_stream(self, pipeline: str, step: str) -> StepStream:
@@ -193,7 +201,8 @@ class DatasetRun:
         report = self._report(pipeline, step)
         keys = self.keys_of(pipeline, step)
         chunks = self._entry_chunks(evaluation, bound, keys, report)
-        return StepStream(pipeline, step, chunks, report, len(keys), run_start(bound))
+        gated = is_gated(bound.step)
+        return StepStream(pipeline, step, chunks, report, len(keys), run_start(bound), gated=gated)
 
     def fit_stream(self, pipeline: str, step: str) -> StepStream:
         """Fit a step, or run a callback, unless its result is there."""
@@ -202,7 +211,8 @@ class DatasetRun:
         whole = bound.is_callback and not bound.trains
         report = self._report(pipeline, step if whole else f"{step}/model")
         chunks = self._fit_chunks(evaluation, bound, report)
-        return StepStream(pipeline, step, chunks, report, 1, run_start(bound))
+        gated = bound.is_callback and is_gated(bound.step)
+        return StepStream(pipeline, step, chunks, report, 1, run_start(bound), gated=gated)
 
     def predictions_stream(self, pipeline: str, step: str) -> StepStream:
         """What the models of a training step predicted; nothing is computed."""
@@ -234,41 +244,25 @@ class DatasetRun:
                 restore_exports(self.dataset, evaluation, step, done)
         for key in keys:
             status = statuses[key]
-            if status.state not in DONE and not status.is_computable:
-                report.blocked[key] = status.reason or status.state
+            if status.state not in DONE and not self.selection.tries(status):
+                report.leave_out(key, status)
         todo = {
             key: statuses[key]
             for key in keys
-            if statuses[key].is_computable or (step.runs_always and statuses[key].state in DONE)
+            if self.selection.tries(statuses[key])
+            or (step.runs_always and statuses[key].state in DONE)
         }
         if step.is_callback:
             outcomes = (to_make(step, pipeline, key, status) for key, status in todo.items())
             yield from in_chunks(run_callback(self.dataset, evaluation, step, o) for o in outcomes)
         elif todo and step.passes_through:
-            yield Chunk(made=tuple(self._passed_through(evaluation, step, todo)))
+            sources = evaluation.entries(step.inputs[0])
+            yield Chunk(made=tuple(pass_through(step, pipeline, todo, sources)))
         elif todo:
             model = evaluation.model(step.name) if step.is_fitted else None
             job = self._job(evaluation, step, model)
             tasks = [task_of(to_make(step, pipeline, key, todo[key]), todo[key]) for key in todo]
             yield from compute_entries(job, tasks, self.engine)
-
-    @staticmethod
-    def _passed_through(
-        evaluation: Evaluation, step: BoundStep, todo: Mapping[str, EntryStatus]
-    ) -> Iterator[Outcome]:
-        """The input's own objects as results: nothing is stored twice."""
-        sources = evaluation.entries(step.inputs[0])
-        for key, status in todo.items():
-            source = sources[key].result
-            assert source is not None
-            yield replace(
-                to_make(step, evaluation.bound.name, key, status),
-                state=made_state(key, source.rows),
-                output_sha256=source.output_sha256,
-                ext=source.ext,
-                rows=source.rows,
-                bytes=source.bytes,
-            )
 
     def _fit_chunks(
         self, evaluation: Evaluation, step: BoundStep, report: StepReport
@@ -279,8 +273,8 @@ class DatasetRun:
             if step.is_callback:
                 restore_exports(self.dataset, evaluation, step, [MODEL])
             yield Chunk(reused=(adopt(step, pipeline, MODEL, status),))
-        elif status.action_key is None:
-            report.blocked[MODEL_LABEL] = status.reason or status.state
+        elif status.state not in DONE and not self.selection.tries(status):
+            report.leave_out(MODEL_LABEL, status)
         else:
             outcome = to_make(step, pipeline, MODEL, status)
             if step.is_callback:
@@ -317,6 +311,7 @@ class DatasetRun:
             input_names=step.inputs,
             frames=step.frames,
             join_on=step.options.join_on,
+            profiled=any(rule.reads_profiles for rule in step.step.rules),
         )
 
     # Taking in what was drawn.
@@ -334,7 +329,7 @@ class DatasetRun:
                 if not stream.pipeline:
                     self.ingested[stream.step].commit(written)
             self._take_in(stream, written)
-        stream.report.add(chunk.outcomes, adopted)
+        stream.take(chunk.outcomes, adopted)
         stream.report.computing += chunk.computing
 
     def _write(self, stream: StepStream, written: Sequence[Outcome]) -> None:
@@ -377,8 +372,13 @@ class DatasetRun:
         else:
             self.evaluations[stream.pipeline].record(stream.step, written)
 
+    def settle(self, stream: StepStream) -> dict[str, str]:
+        """Count what waited for the checks; gives what they found, by key of what they refuse."""
+        return settle(self.evaluations[stream.pipeline], stream) if stream.gated else {}
+
     def finish(self, stream: StepStream) -> None:
         """Close a stream: its attempt in the registry ends as finished or failed."""
+        self.settle(stream)
         stream.report.elapsed += time.monotonic() - stream.begun
         if stream.starts is None and (run_id := self._run_id(stream)):
             status: RunStatus = "finished" if stream.report.is_good else "failed"

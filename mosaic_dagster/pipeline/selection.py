@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from mosaic_dagster.pipeline.binding import BoundPipeline
 from mosaic_dagster.pipeline.compute import Chunk
 from mosaic_dagster.pipeline.report import StepReport
-from mosaic_dagster.store import RunRow
+from mosaic_dagster.pipeline.status import EntryStatus
+from mosaic_dagster.store import Outcome, RunRow
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,11 @@ class Selection:
         Per pipeline name, steps that are made even when they are up to date.
     overwrite
         Whether the option of this name counts; it is about making, not about what is there.
+    retries
+        Whether what failed before, and would be made from the same inputs, is tried again.
+    unsettled
+        Source files (absolute paths) that may still be written: a new one counts as not there
+        yet, and of a known one what is recorded counts.
     """
 
     steps: Mapping[str, Collection[str]] | None = None
@@ -35,6 +43,12 @@ class Selection:
     ingested: Collection[str] | None = None
     forced: Mapping[str, Collection[str]] = field(default_factory=dict)
     overwrite: bool = True
+    retries: bool = True
+    unsettled: AbstractSet[Path] = frozenset()
+
+    def tries(self, status: EntryStatus) -> bool:
+        """Whether the run computes an entry of this status."""
+        return status.is_computable and (self.retries or status.state != "failed")
 
     def makes_ingested(self, asset: str) -> bool:
         """Whether the run reads the source files of an asset."""
@@ -54,6 +68,10 @@ class StepStream:
     ----------
     derived
         Whether it shows a part of a result that another stream of the step records.
+    gated
+        Whether a check can refuse what is made, which is known when all of it is.
+    held
+        What was drawn and waits for the checks, with the keys that were adopted.
     """
 
     pipeline: str
@@ -63,4 +81,13 @@ class StepStream:
     total: int
     starts: RunRow | None = None
     derived: bool = False
+    gated: bool = False
+    held: list[tuple[Sequence[Outcome], Sequence[str]]] = field(default_factory=list)
     begun: float = field(default_factory=time.monotonic)
+
+    def take(self, outcomes: Sequence[Outcome], adopted: Sequence[str]) -> None:
+        """Count what was drawn, or keep it until the checks have judged it."""
+        if self.gated:
+            self.held.append((outcomes, adopted))
+        else:
+            self.report.add(outcomes, adopted)

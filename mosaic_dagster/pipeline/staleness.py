@@ -7,11 +7,20 @@ above it is made, so below something stale the answer is an upper bound (*upstre
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 
 from mosaic_dagster.pipeline.binding import BoundPipeline, BoundStep, match_artifact
-from mosaic_dagster.pipeline.identity import entry_key, fit_key
+from mosaic_dagster.pipeline.entry_states import (
+    EntryStates,
+    Read,
+    Recorded,
+    as_recorded,
+    made_of,
+    unfinished,
+)
+from mosaic_dagster.pipeline.identity import entry_key_of, fit_key, input_lines
+from mosaic_dagster.pipeline.look_up import Ready, dependencies, look_up, made_from
+from mosaic_dagster.pipeline.quality_gate import Measured, refuse, refuse_one
 from mosaic_dagster.pipeline.reasons import (
     explain_stale,
     not_ready,
@@ -25,24 +34,14 @@ from mosaic_dagster.pipeline.status import (
     PENDING,
     STOPPED,
     EntryStatus,
-    State,
     made_state,
     result_of,
     status_of,
 )
-from mosaic_dagster.pipeline.status import (
-    MODEL as MODEL,
-)
+from mosaic_dagster.pipeline.status import MODEL as MODEL
 from mosaic_dagster.pipeline.steps import is_ingested
-from mosaic_dagster.store import Dependency, Head, Outcome, StoredResult
-
-
-@dataclass(frozen=True, slots=True)
-class _Ready:
-    """A status whose action key is known but not yet looked up."""
-
-    action_key: str
-    inputs: tuple[Dependency, ...]
+from mosaic_dagster.pipeline.uncollected import uncollected
+from mosaic_dagster.store import Dependency, Head, Outcome
 
 
 class Evaluation:
@@ -77,38 +76,50 @@ class Evaluation:
         self.ingested = dict(ingested)
         self.pinned = frozenset(pinned)
         self.forced = frozenset(forced)
-        self._entries: dict[str, dict[str, EntryStatus]] = {}
+        self._entries: dict[str, Mapping[str, EntryStatus]] = {}
         self._models: dict[str, EntryStatus] = {}
         self._recorded: dict[str, dict[str, EntryStatus]] = {}
+        self.measured = Measured(snapshot)
 
     # Asking.
 
+    @uncollected()
     def entries(self, name: str) -> Mapping[str, EntryStatus]:
         """State of each entry in scope; empty for a callback over the whole scope."""
         if is_ingested(name):
             return self.ingested.get(name, {})
         if name not in self._entries:
-            self._entries[name] = self._evaluate_entries(self.bound.steps[name])
+            self._entries[name] = refuse(self, name, self._evaluate_entries(self.bound.steps[name]))
         return self._entries[name]
 
+    @uncollected()
     def model(self, name: str) -> EntryStatus:
         """State of a step's fitted state, or of a callback."""
         if name not in self._models:
-            self._models[name] = self._evaluate_model(self.bound.steps[name])
+            self._models[name] = refuse_one(self, name, self._evaluate_model)
         return self._models[name]
 
-    def units(self, name: str) -> dict[str, EntryStatus]:
+    def units(self, name: str) -> Mapping[str, EntryStatus]:
         """Everything a step makes: its fitted state under ``""``, and its entries."""
         step = self.bound.steps[name]
-        units = {MODEL: self.model(name)} if step.has_whole else {}
-        return units | dict(self.entries(name))
+        entries = self.entries(name)
+        if not step.has_whole:
+            return entries
+        model = self.model(name)
+        if isinstance(entries, EntryStates):
+            return entries.with_whole(model)
+        return {MODEL: model, **entries}
 
     def usable(self, step: BoundStep) -> tuple[list[str], list[str]]:
         """Entries of the scope that a fit sees, and those that it leaves out."""
         used, excluded = [], []
-        reads = self._reads_of(step)
+        reads = [(up, dict(unfinished(up))) for _, _, up in self._reads_of(step)]
+        if not any(late for _, late in reads):
+            return [key for key in self.bound.entries if any(key in up for up, _ in reads)], []
         for key in self.bound.entries:
-            states = {up[key].state for _, _, up in reads if key in up}
+            states = {
+                late[key].state if key in late else "fresh" for up, late in reads if key in up
+            }
             if states == {"fresh"}:
                 used.append(key)
             elif states & STOPPED:
@@ -131,6 +142,8 @@ class Evaluation:
         recorded = self._recorded.setdefault(name, {})
         for outcome in outcomes:
             recorded[outcome.key] = status_of(outcome)
+            self.measured.add(outcome)
+        self.snapshot.look_again()
         for below in self.bound.graph.below([name]):
             self._entries.pop(below, None)
             self._models.pop(below, None)
@@ -138,6 +151,7 @@ class Evaluation:
     def retake(self, asset: str, statuses: Mapping[str, EntryStatus]) -> None:
         """Take in new states of what is read from files."""
         self.ingested[asset] = statuses
+        self.snapshot.look_again()
         self._entries.clear()
         self._models.clear()
 
@@ -189,7 +203,7 @@ class Evaluation:
                 reads += [(f"input:{i}/{key}", name, up[key]) for key in entries]
         return reads
 
-    def _evaluate_entries(self, step: BoundStep) -> dict[str, EntryStatus]:
+    def _evaluate_entries(self, step: BoundStep) -> Mapping[str, EntryStatus]:
         if not step.has_entries:
             return {}
         recorded = self._recorded.get(step.name, {})
@@ -197,24 +211,57 @@ class Evaluation:
             return self._as_recorded(step, self.bound.entries)
         shared, stop = self._shared_inputs(step)
         reads = self._reads_of(step)
-        found: dict[str, EntryStatus] = {}
-        ready: dict[str, _Ready] = {}
+        keys = [key for key in self.bound.entries if key not in recorded]
+        same = None if stop is not None else self._as_they_were(step, keys, reads, shared)
+        done = set() if same is None else set(same.table["key"].to_list())
+        rest = [key for key in keys if key not in done]
+        others = dict(recorded) | self._evaluate_each(step, rest, reads, (shared, stop))
+        if same is None:
+            return {key: others[key] for key in self.bound.entries}
+        return EntryStates(self.bound.entries, same, shared, others)
+
+    def _as_they_were(
+        self,
+        step: BoundStep,
+        keys: Sequence[str],
+        reads: Iterable[tuple[str, str, Mapping[str, EntryStatus]]],
+        shared: Sequence[Dependency],
+    ) -> Recorded | None:
+        """Entries whose record is what a run would make now; none where that is hard to tell."""
+        table = self.snapshot.table_of(self.bound.name, step.name, keys)
+        if table is None or step.frames.overlap or step.name in self.forced:
+            return None
+        names = table["key"].to_list()
+        known = [Read(role, made_of(up, names)) for role, _, up in reads]
+        return as_recorded(self.snapshot, step, Recorded(table, known), shared)
+
+    def _evaluate_each(
+        self,
+        step: BoundStep,
+        keys: Sequence[str],
+        reads: Sequence[tuple[str, str, Mapping[str, EntryStatus]]],
+        above: tuple[tuple[Dependency, ...], EntryStatus | None],
+    ) -> dict[str, EntryStatus]:
+        """States of these entries, given what all need, or what keeps it away."""
+        if not keys:
+            return {}
+        shared, stop = above
         heads = self.snapshot.of_step(self.bound.name, step.name)
-        for key in self.bound.entries:
-            if key in recorded:
-                found[key] = recorded[key]
-                continue
+        waiting: dict[str, EntryStatus] = {}
+        ready: list[Ready] = []
+        shared_lines = input_lines(shared)
+        for key in keys:
             statuses = [(role, name, up[key]) for role, name, up in reads if key in up]
             statuses += self._beside(step, key, reads)
-            waiting = waiting_for(statuses, stop)
-            if waiting is not None:
-                found[key] = not_ready(waiting, heads.get(key))
-                continue
-            inputs = (*_dependencies(statuses), *shared)
-            pairs = [(item.role, item.sha256) for item in inputs]
-            ready[key] = _Ready(entry_key(step.declaration, key, pairs), inputs)
-        found |= self._look_up(step, ready)
-        return {key: found[key] for key in self.bound.entries}
+            own = None if stop is not None else made_from(statuses)
+            if own is None:
+                late = waiting_for(statuses, stop)
+                assert late is not None
+                waiting[key] = not_ready(late, heads.get(key))
+            else:
+                lines = input_lines(own) + shared_lines
+                ready.append((key, entry_key_of(step.declaration, key, lines), (*own, *shared)))
+        return waiting | self._look_up(step, ready)
 
     def _shared_inputs(self, step: BoundStep) -> tuple[tuple[Dependency, ...], EntryStatus | None]:
         """What every entry needs: artifacts and the fitted state, or what keeps them away."""
@@ -227,7 +274,7 @@ class Evaluation:
                 if not is_ingested(name) and self.bound.steps[name].has_whole
             ]
             waiting = waiting_for(states)
-            return ((), waiting) if waiting is not None else (_dependencies(states), None)
+            return ((), waiting) if waiting is not None else (dependencies(states), None)
         references, waiting = self._artifacts(step)
         if waiting is not None or not step.is_fitted:
             return references, waiting
@@ -286,65 +333,50 @@ class Evaluation:
             self.bound.entries if scoped else None,
         )
         inputs = (*references, *(item for _, items in read for item in items))
-        return self._look_up(step, {MODEL: _Ready(key, inputs)})[MODEL]
+        return self._look_up(step, [(MODEL, key, inputs)])[MODEL]
 
     def _read_whole(self, step: BoundStep) -> list[tuple[str, tuple[Dependency, ...]]]:
         """What a fit, or a callback, is made from: by entry, or by all that a callback reaches."""
         if step.is_callback:
             reads = [read for read in self._callback_reads(step) if read[2].state in DONE]
-            return [(read[0], _dependencies([read])) for read in reads]
+            return [(read[0], dependencies([read])) for read in reads]
         if not step.fits_on_entries:
             return []
-        ups = self._reads_of(step)
+        used = self.usable(step)[0]
+        ups = [(role, made_of(up, used)) for role, _, up in self._reads_of(step)]
         return [
             (
                 key,
-                _dependencies((f"{r}/{key}", name, up[key]) for r, name, up in ups if key in up),
+                tuple(
+                    Dependency(f"{role}/{key}", digest, made.action_keys[place])
+                    for role, made in ups
+                    if (digest := made.digests[place]) is not None
+                ),
             )
-            for key in self.usable(step)[0]
+            for place, key in enumerate(used)
         ]
 
     def _waiting_for_entries(self, step: BoundStep) -> EntryStatus | None:
         """What keeps a fit on entries from starting, if anything does."""
-        reads = self._reads_of(step)
-        for key in self.bound.entries:
-            for _, name, up in reads:
-                if key in up and up[key].state in PENDING:
-                    return EntryStatus(up[key].state, name)
+        reads = [(name, dict(unfinished(up))) for _, name, up in self._reads_of(step)]
+        for key in self.bound.entries if any(late for _, late in reads) else ():
+            for name, late in reads:
+                if key in late and late[key].state in PENDING:
+                    return EntryStatus(late[key].state, name)
         used, excluded = self.usable(step)
         if excluded and (step.options.require_complete or not used):
             return EntryStatus("blocked", f"{len(excluded)} entries above it failed")
         return None
 
-    def _look_up(self, step: BoundStep, ready: Mapping[str, _Ready]) -> dict[str, EntryStatus]:
+    def _look_up(self, step: BoundStep, ready: Iterable[Ready]) -> dict[str, EntryStatus]:
         heads = self.snapshot.of_step(self.bound.name, step.name)
-        unknown = [
-            item.action_key
-            for key, item in ready.items()
-            if key not in heads or heads[key].action_key != item.action_key
-        ]
-        results: dict[str, StoredResult] = dict(self.snapshot.find_results(unknown))
-        for head in heads.values():
-            if head.output_sha256 is not None:
-                results.setdefault(head.action_key, result_of(head))
-        present = self.snapshot.present(
-            (
-                (key, results[item.action_key])
-                for key, item in ready.items()
-                if item.action_key in results
-            )
-        )
-        forced = step.name in self.forced
-        found = {
-            key: _decide(item, results.get(item.action_key), present, heads.get(key), forced)
-            for key, item in ready.items()
-        }
+        found = look_up(self.snapshot, heads, ready, forced=step.name in self.forced)
         return explain_stale(self.bound, step, found, self.snapshot)
 
     def _as_recorded(self, step: BoundStep, keys: Iterable[str]) -> dict[str, EntryStatus]:
         heads = self.snapshot.of_step(self.bound.name, step.name)
         results = {key: result_of(head) for key, head in heads.items() if head.output_sha256}
-        present = self.snapshot.present(results.items())
+        present = self.snapshot.present(results.values())
         found = {}
         for key in keys:
             head, result = heads.get(key), results.get(key)
@@ -365,34 +397,3 @@ class Evaluation:
         if waiting is not None and waiting.state == "blocked":
             return not_ready(waiting, head)
         return EntryStatus("missing", "new" if head is None else "object missing", head=head)
-
-
-def _decide(
-    ready: _Ready, result: StoredResult | None, present: set[str], head: Head | None, forced: bool
-) -> EntryStatus:
-    # Written out rather than with ``replace``: a status makes tens of thousands of these.
-    def told(state: State, reason: str = "", made: StoredResult | None = None) -> EntryStatus:
-        return EntryStatus(state, reason, ready.action_key, made, ready.inputs, head)
-
-    if result is not None and result.output_sha256 in present:
-        if forced:
-            return told("stale", "forced")
-        return told(made_state(result.key, result.rows), made=result)
-    if result is not None:
-        return told("stale", "object missing")
-    if head is None:
-        return told("missing", "new")
-    if head.action_key == ready.action_key:
-        if head.state == "failed":
-            return told("failed", "failed before")
-        return told("stale", "object missing")
-    return told("stale", "input")
-
-
-def _dependencies(reads: Iterable[tuple[str, str, EntryStatus]]) -> tuple[Dependency, ...]:
-    found = []
-    for role, _, status in reads:
-        assert status.result is not None
-        assert status.result.output_sha256 is not None
-        found.append(Dependency(role, status.result.output_sha256, status.action_key))
-    return tuple(found)

@@ -25,9 +25,12 @@ STOPPED: frozenset[State] = frozenset({"failed", "blocked"})
 """States that keep everything below from being made."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class EntryStatus:
     """Where one entry of one step (or a step's fitted state) stands.
+
+    Never changed once it is made. It is not frozen, since that takes three times as long to make
+    and a status makes tens of thousands.
 
     Attributes
     ----------
@@ -45,6 +48,8 @@ class EntryStatus:
         Role, digest and action key of what it is made from; empty while not known.
     head
         What the registry last recorded for it.
+    error
+        What a blocking check found in the result, which is there and counts as failed.
     """
 
     state: State
@@ -53,11 +58,12 @@ class EntryStatus:
     result: StoredResult | None = None
     inputs: tuple[Dependency, ...] = ()
     head: Head | None = None
+    error: str = ""
 
     @property
     def is_computable(self) -> bool:
-        """Whether everything it needs is there."""
-        return self.action_key is not None and self.state not in DONE
+        """Whether everything it needs is there; what a check refused would come out the same."""
+        return self.action_key is not None and self.state not in DONE and not self.error
 
     @property
     def needs_adoption(self) -> bool:

@@ -15,6 +15,13 @@ from mosaic_dagster.errors import HashingError, ParamsError, PipelineDefinitionE
 from mosaic_dagster.features import Feature, Params, StepRef, get_feature
 from mosaic_dagster.features.inputs import JoinOn
 from mosaic_dagster.hashing import canonical_json
+from mosaic_dagster.quality import (
+    DEFAULT_CHECKS,
+    DEFAULT_SUMMARY_CHECKS,
+    DEFAULT_TRAINING_CHECKS,
+    Rule,
+    check_rules,
+)
 from mosaic_dagster.store import StepOutput, version_of
 
 TRACKS = "tracks"
@@ -123,6 +130,10 @@ class FeatureStep:
         See :class:`RunOptions`.
     description
         A sentence for people; by default the first line of the feature's docstring.
+    checks
+        Rules that its results should keep, see ``mosaic_dagster.quality``; None stands for
+        ``DEFAULT_CHECKS``, or ``DEFAULT_SUMMARY_CHECKS`` where rows are not about frames. They
+        are no part of any identity.
     """
 
     name: str
@@ -131,10 +142,20 @@ class FeatureStep:
     inputs: Sequence[str] = ()
     run_kwargs: Mapping[str, Any] = field(default_factory=dict)
     description: str = ""
+    checks: Sequence[Rule] | None = None
 
     def __post_init__(self) -> None:
         check_name(self.name, "step")
         _check_inputs(self.name, self.inputs)
+        check_rules(self.name, self.checks or ())
+
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """What its results are checked by."""
+        if self.checks is not None:
+            return tuple(self.checks)
+        by_frame = self.feature_cls.category != "summary"
+        return DEFAULT_CHECKS if by_frame else DEFAULT_SUMMARY_CHECKS
 
     @property
     def feature_cls(self) -> type[Feature[Any]]:
@@ -240,6 +261,9 @@ class CallbackStep:
         Whether it runs even when nothing changed.
     description
         A sentence for people; by default the first line of the function's docstring.
+    checks
+        Rules that what it makes should keep, its one table if it makes one; None stands for none,
+        or for ``DEFAULT_TRAINING_CHECKS`` of a training step.
     """
 
     name: str
@@ -249,18 +273,28 @@ class CallbackStep:
     always: bool = False
     description: str = ""
     params: Mapping[str, Any] = field(default_factory=dict)
+    checks: Sequence[Rule] | None = None
 
     def __post_init__(self) -> None:
         check_name(self.name, "step")
         _check_inputs(self.name, self.inputs)
+        check_rules(self.name, self.rules)
         if not (inspect.isfunction(self.fn) or inspect.ismethod(self.fn)):
             msg = f"The code of step {self.name!r} is {self.fn!r}, not a function."
             raise PipelineDefinitionError(msg, "Give a function; its arguments go into params.")
+        if self.always and is_gated(self):
+            msg = f"Step {self.name!r} runs always and has a blocking check."
+            raise PipelineDefinitionError(msg, "What is refused is not made again: drop one.")
         try:
             canonical_json(self.params)
         except HashingError as error:
             msg = f"The parameters of step {self.name!r} cannot be told apart: {error.what}"
             raise PipelineDefinitionError(msg, "Give values that JSON can hold.") from error
+
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """What its results are checked by."""
+        return tuple(self.checks or ())
 
     @property
     def input_names(self) -> tuple[str, ...]:
@@ -315,6 +349,11 @@ class TrainingStep(CallbackStep):
                 msg, "It trains on its whole scope, and only when something changed."
             )
 
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """What its models are checked by."""
+        return DEFAULT_TRAINING_CHECKS if self.checks is None else tuple(self.checks)
+
 
 Step = FeatureStep | CallbackStep
 
@@ -324,6 +363,11 @@ def has_model(step: Step) -> bool:
     if isinstance(step, FeatureStep):
         return step.feature_cls.fits != "never"
     return isinstance(step, TrainingStep)
+
+
+def is_gated(step: Step) -> bool:
+    """Whether a rule of a step can keep its results from going on."""
+    return any(rule.blocking for rule in step.rules)
 
 
 def _check_inputs(step: str, inputs: Sequence[str]) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import polars as pl
+
 from mosaic_dagster.pipeline.binding import BoundStep
 from mosaic_dagster.pipeline.compute import adopt
 from mosaic_dagster.pipeline.identity import member_ext
@@ -12,6 +14,8 @@ from mosaic_dagster.pipeline.status import DONE, MODEL, EntryStatus
 from mosaic_dagster.pipeline.training import PREDICTIONS, Trained, read_trained
 from mosaic_dagster.store import Dependency, Outcome
 from mosaic_dagster.store.content.codecs import count_rows
+
+SCORES = ("val_score", "test_score", "train_score")
 
 
 def predictions_digest(evaluation: Evaluation, status: EntryStatus) -> str | None:
@@ -46,3 +50,13 @@ def trained_of(evaluation: Evaluation, step: str) -> Trained | None:
     objects = evaluation.snapshot.dataset.objects
     members = evaluation.snapshot.state_members(status.result.output_sha256)
     return read_trained({n: objects.path(sha, member_ext(n)) for n, sha in members.items()})
+
+
+def mean_scores(trained: Trained) -> pl.DataFrame:
+    """One row per model and partition: the means of its scores over folds, and their number."""
+    by_model = trained.scores().group_by(
+        "model", "preprocessings", "partition", "metric", maintain_order=True
+    )
+    return by_model.agg(
+        *(pl.col(name).mean() for name in SCORES), pl.len().cast(pl.Int64).alias("predictions")
+    )

@@ -12,7 +12,7 @@ from mosaic_dagster.pipeline.binding import BoundStep
 from mosaic_dagster.pipeline.overlap import AFTER, BEFORE
 from mosaic_dagster.pipeline.run import DatasetRun
 from mosaic_dagster.pipeline.staleness import Evaluation
-from mosaic_dagster.pipeline.status import MODEL, EntryStatus
+from mosaic_dagster.pipeline.status import DONE, MODEL, EntryStatus
 from mosaic_dagster.pipeline.steps import is_ingested
 from mosaic_dagster.pipeline.work import error_message
 from mosaic_dagster.store import Dependency
@@ -33,6 +33,9 @@ class Explanation:
     changes
         Role, digest then, digest now, of every input that differs; the role of a neighbour's
         table also names its step and entry.
+    inputs
+        Step and entries of every table that an up to date fit or callback was made from; the
+        entry is empty for a fitted state, or for another callback.
     sources
         Raw files of the entry.
     upstream
@@ -48,12 +51,15 @@ class Explanation:
     output_sha256: str = ""
     error: str = ""
     changes: list[tuple[str, str, str]] = field(default_factory=list)
+    inputs: list[tuple[str, list[str]]] = field(default_factory=list)
     sources: list[str] = field(default_factory=list)
     upstream: list[Explanation] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types, for JSON."""
-        told = {k: v for k, v in self.__dict__.items() if k not in ("upstream", "changes")}
+        nested = ("upstream", "changes", "inputs")
+        told = {k: v for k, v in self.__dict__.items() if k not in nested}
+        told["inputs"] = [{"step": step, "entries": keys} for step, keys in self.inputs]
         told["changes"] = [
             {"input": role, "then": then, "now": now} for role, then, now in self.changes
         ]
@@ -117,6 +123,8 @@ def _explain(
             above.append((step, MODEL))
     else:
         above += _late_inputs(evaluation, bound)
+        if told.state in DONE:
+            told.inputs = _inputs_of_whole(evaluation, bound)
     told.upstream = [_explain(run, pipeline, name, entry, seen) for name, entry in above]
     return told
 
@@ -142,6 +150,24 @@ def _late_inputs(evaluation: Evaluation, step: BoundStep) -> list[tuple[str, str
     return late
 
 
+def _inputs_of_whole(evaluation: Evaluation, step: BoundStep) -> list[tuple[str, list[str]]]:
+    """What a fit on entries, or a callback, was made from, while it is up to date."""
+    if step.is_callback:
+        return [(name, _usable_of(evaluation, name)) for name in step.inputs]
+    if not step.fits_on_entries:
+        return []
+    used, _ = evaluation.usable(step)
+    read = [(name, set(evaluation.entries(name))) for name in (*step.inputs, *step.labels.values())]
+    return [(name, [key for key in used if key in there]) for name, there in read]
+
+
+def _usable_of(evaluation: Evaluation, name: str) -> list[str]:
+    """What of a step a callback could reach; tracks and labels only within the scope."""
+    units = evaluation.entries(name) if is_ingested(name) else evaluation.units(name)
+    keys = (MODEL, *evaluation.bound.entries)
+    return [key for key in keys if key in units and units[key].state in DONE]
+
+
 def _told(dataset: Dataset, statuses: Any, step: str, key: str, run_id: str) -> Explanation:
     status: EntryStatus | None = statuses.get(key)
     if status is None:
@@ -151,7 +177,8 @@ def _told(dataset: Dataset, statuses: Any, step: str, key: str, run_id: str) -> 
     told = Explanation(step, key, status.state, status.reason, run_id)
     if head is not None:
         told.made_by = head.run_id
-        told.error = error_message(head.error) if head.state == "failed" else ""
+        failed = error_message(head.error) if head.state == "failed" else ""
+        told.error = status.error or failed
         told.output_sha256 = head.output_sha256 or ""
         if status.inputs and head.action_key != status.action_key:
             then = dataset.registry.dependencies_of([head.action_key]).get(head.action_key, ())

@@ -27,6 +27,7 @@ from mosaic_dagster.keys import EntryKey
 from mosaic_dagster.pipeline.identity import member_ext
 from mosaic_dagster.pipeline.overlap import FrameWindow, cut, extend
 from mosaic_dagster.pipeline.status import made_state
+from mosaic_dagster.quality import profile_table
 from mosaic_dagster.store import ContentStore, Outcome
 from mosaic_dagster.store.content.codecs import encode_table
 
@@ -53,6 +54,8 @@ class FeatureJob:
         Which frames of the input are used, and how many of the neighbours'.
     join_on
         How inputs of individuals are joined to inputs of pairs.
+    profiled
+        Whether somebody checks what is in the results.
     """
 
     objects: Path
@@ -64,6 +67,7 @@ class FeatureJob:
     input_names: tuple[str, ...]
     frames: FrameWindow
     join_on: JoinOn | None = None
+    profiled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +111,7 @@ def run_task(job: FeatureJob, task: Task) -> Record:
         computing = time.perf_counter() - begun
         if job.frames.overlap:
             result = cut(result, own)
+        profile = profile_table(result) if job.profiled else None
         stored = store.put(encode_table(result, notes), "parquet", sync=False)
     except Exception as error:  # noqa: BLE001 - one bad entry must not stop the others
         return Record(failed(task.outcome, error, time.perf_counter() - started), computing)
@@ -118,6 +123,7 @@ def run_task(job: FeatureJob, task: Task) -> Record:
         rows=result.height,
         bytes=stored.size,
         seconds=time.perf_counter() - started,
+        profile=profile,
     )
     return Record(outcome, computing)
 

@@ -121,7 +121,7 @@ def encode_output(data: OutputData, extension: str) -> bytes:
                 return canonical_json(data).encode()
     except (HashingError, UnicodeError, pl.exceptions.PolarsError) as error:
         msg = f"A {type(data).__name__} cannot be written as .{extension}: {error}"
-        raise StoreTypeError(msg) from error
+        raise StoreTypeError(msg, "Give plain, finite values.") from error
     msg = f"A {type(data).__name__} cannot be written as .{extension}."
     raise StoreTypeError(
         msg, "Give bytes or text, a polars frame for csv or parquet, a mapping for json."

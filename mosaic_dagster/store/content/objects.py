@@ -202,6 +202,18 @@ class ContentStore:
                 found.add(digest)
         return found
 
+    def names(self) -> set[str]:
+        """Names (digest and extension) of all objects, by one listing of each folder.
+
+        On a network drive this takes a hundredth of the time of as many ``stat``.
+        """
+        found: set[str] = set()
+        root = os.fspath(self.root)
+        for folder in _listed(root):
+            if len(folder) == 2:
+                found.update(_listed(f"{root}/{folder}"))
+        return found
+
     def all(self) -> Iterator[StoredObject]:
         """Every object, in the order of the digests; what only looks like a file is left out."""
         for path in self._files():
@@ -352,6 +364,13 @@ def _has_digest(path: Path, digest: str) -> bool:
         return digest_file(path) == digest
     except OSError:
         return False
+
+
+def _listed(folder: str) -> list[str]:
+    try:
+        return os.listdir(folder)  # noqa: PTH208 - several times as fast
+    except (FileNotFoundError, NotADirectoryError):
+        return []
 
 
 def _pieces(path: Path) -> Iterator[bytes]:

@@ -14,7 +14,7 @@ import pyarrow as pa
 from mosaic_dagster.errors import StoreError
 
 TEXT, INTEGER, REAL, TIME = pa.string(), pa.int64(), pa.float64(), pa.timestamp("us")
-TEXTS = pa.list_(pa.string())
+TEXTS, REALS = pa.list_(pa.string()), pa.list_(pa.float64())
 
 Columns = Mapping[str, Any]
 """Column names and Arrow types."""
@@ -46,8 +46,16 @@ def rows_as(
 @contextmanager
 def texts_as(con: duckdb.DuckDBPyConnection, name: str, texts: Iterable[str]) -> Iterator[None]:
     """Make texts readable as the one column ``value`` of a table, without repeats."""
-    with rows_as(con, name, {"value": TEXT}, [(text,) for text in dict.fromkeys(texts)]):
+    # Through polars: pyarrow imports pandas, if there is one, to look at Python lists.
+    try:
+        values = pl.Series("value", list(dict.fromkeys(texts)), dtype=pl.String, strict=True)
+    except (UnicodeEncodeError, TypeError) as error:
+        raise _unfit("value", error) from error
+    con.register(name, values.to_frame())
+    try:
         yield
+    finally:
+        con.unregister(name)
 
 
 def first_row(
@@ -72,15 +80,30 @@ def fetch_frame(result: duckdb.DuckDBPyConnection, schema: Mapping[str, Any]) ->
     return pl.DataFrame(dict(zip(schema, columns, strict=True)), schema=dict(schema))
 
 
+def fetch_table(
+    con: duckdb.DuckDBPyConnection, query: str, params: Mapping[str, Any]
+) -> pl.DataFrame:
+    """Fetch a table as it is, without a Python object for each value."""
+    table: pl.DataFrame = con.sql(query, params=dict(params)).pl()
+    return table
+
+
 def _array(column: str, kind: Any, data: Any) -> Any:
     try:
         return pa.array(data, kind)
-    except UnicodeEncodeError as error:
+    except (UnicodeEncodeError, pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as error:
+        raise _unfit(column, error) from error
+
+
+def _unfit(column: str, error: Exception) -> StoreError:
+    """The error for a value that does not go into a column."""
+    if isinstance(error, UnicodeEncodeError):
         msg = f"The {column} {error.object!r} is not valid unicode."
-        raise StoreError(msg, "Rename the file or entry that it comes from.") from error
-    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as error:
-        msg = f"The column {column} got a value of another type: {error}."
-        raise StoreError(msg) from error
+        return StoreError(msg, "Rename the file or entry that it comes from.")
+    return StoreError(
+        f"The column {column} got a value of another type: {error}.",
+        "Give each column values of its type.",
+    )
 
 
 def _plain(column: Any) -> list[Any]:

@@ -350,7 +350,10 @@ def _translated(path: Path) -> Iterator[None]:
         if durable.is_full_message(text):
             raise durable.full_error(path.parent) from error
         msg = f"The database {path} refused: {text}"
-        raise StoreError(msg) from error
+        raise StoreError(
+            msg,
+            "A change that was under way did not happen; `mosaic doctor` looks at the database.",
+        ) from error
 
 
 _databases: dict[Path, Database] = {}

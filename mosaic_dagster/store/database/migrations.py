@@ -25,8 +25,7 @@ def migrate(con: duckdb.DuckDBPyConnection, schema: str, steps: Sequence[Migrati
     StoreError
         The schema holds tables that were not made by these steps.
     """
-    check_versions(con, {schema: steps})
-    version = schema_version(con, schema)
+    version = check_versions(con, {schema: steps})[schema]
     if version is None:
         version = _begin(con, schema)
     for number, step in enumerate(steps[version:], start=version + 1):
@@ -37,8 +36,10 @@ def check_versions(
     con: duckdb.DuckDBPyConnection,
     owners: Mapping[str, Sequence[Migration]],
     complete: bool = False,
-) -> None:
+) -> dict[str, int | None]:
     """Refuse a file that this code cannot work with, before anything is written.
+
+    Gives the version of each schema, None for one that is not there yet.
 
     Parameters
     ----------
@@ -56,8 +57,9 @@ def check_versions(
     StoreError
         A schema holds tables but no version.
     """
+    versions = {schema: schema_version(con, schema) for schema in owners}
     for schema, steps in owners.items():
-        version = schema_version(con, schema)
+        version = versions[schema]
         if version is None and (tables := _tables(con, schema)):
             msg = f"The database has tables in schema {schema} that this package did not make: "
             raise StoreError(
@@ -69,6 +71,7 @@ def check_versions(
         if complete and (version or 0) < len(steps):
             msg = f"Schema {schema} of the database has version {version or 0} of {len(steps)}."
             raise SchemaVersionError(msg, "Open the workspace for writing once to update it.")
+    return versions
 
 
 def schema_version(con: duckdb.DuckDBPyConnection, schema: str) -> int | None:

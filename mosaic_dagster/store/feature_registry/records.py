@@ -1,6 +1,9 @@
 """Rows that go in and out of the feature registry.
 
 Times are UTC without a zone, sizes in bytes, durations in seconds. Digests are 64 hex digits.
+
+None of them is changed once it is made. Those that a status makes by tens of thousands are not
+frozen, since that takes twice as long to make.
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ SourceState = Literal["present", "vanished"]
 """Whether a raw file was there when it was last looked for."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Dependency:
     """One input of a result.
 
@@ -36,6 +39,37 @@ class Dependency:
     role: str
     sha256: str
     action_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What is in a table, in numbers; the same for equal tables.
+
+    Parameters
+    ----------
+    rows
+        Number of rows.
+    frames
+        Number of different frames; 0 without a column ``frame``.
+    duplicated
+        Number of rows whose key an earlier row has already.
+    columns
+        Names of the numeric value columns; the other lists have one number for each.
+    missing
+        Share of rows without a value, in [0, 1]; NaN without rows.
+    low, high, mean, sd
+        Over the values that are there; NaN where there is none.
+    """
+
+    rows: int
+    frames: int
+    duplicated: int
+    columns: tuple[str, ...] = ()
+    missing: tuple[float, ...] = ()
+    low: tuple[float, ...] = ()
+    high: tuple[float, ...] = ()
+    mean: tuple[float, ...] = ()
+    sd: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +98,8 @@ class Outcome:
         What it was computed from.
     made
         Computed now; False when an older result was adopted, of which only the head is written.
+    profile
+        What is in the table that was made, where somebody checks it.
     """
 
     pipeline: str
@@ -80,6 +116,7 @@ class Outcome:
     error: str | None
     inputs: tuple[Dependency, ...]
     made: bool
+    profile: Profile | None = None
 
 
 class Head(NamedTuple):
@@ -138,7 +175,7 @@ class RunRow:
     inputs_json: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class EntryRow:
     """One recording of the dataset and the digests of its tracks and of their source."""
 
@@ -151,7 +188,7 @@ class EntryRow:
     added_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class SourceRow:
     """A raw file that feeds an entry, as it was when it was last hashed.
 

@@ -7,7 +7,7 @@ with :meth:`FeatureRegistry.session`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from mosaic_dagster.store.feature_registry import (
     csv_index,
     entries,
     lineage,
+    profiles,
     results,
     run_entries,
     runs,
@@ -31,6 +32,7 @@ from mosaic_dagster.store.feature_registry.records import (
     EntryRow,
     Head,
     Outcome,
+    Profile,
     ResultRow,
     RunRow,
     RunStatus,
@@ -172,6 +174,10 @@ class FeatureRegistry:
         """Where each step of a pipeline stands for each entry, unordered."""
         return results.heads(self.database, pipeline)
 
+    def head_table(self, pipeline: str) -> pl.DataFrame:
+        """The same as a table with the columns of :class:`Head`."""
+        return results.head_table(self.database, pipeline)
+
     def results(self, action_keys: Iterable[str]) -> dict[str, StoredResult]:
         """Results of those action keys that have one."""
         return results.results(self.database, action_keys)
@@ -193,8 +199,16 @@ class FeatureRegistry:
         return results.drop_heads_at(self.database, places)
 
     def drop_results(self, action_keys: Iterable[str]) -> int:
-        """Forget results and their dependencies; how many results they were."""
+        """Forget results, their dependencies and profiles; how many results they were."""
         return results.drop_results(self.database, action_keys)
+
+    def profiles(self, digests: Iterable[str]) -> pl.DataFrame:
+        """What is in those objects, one row each, as far as it was recorded."""
+        return profiles.get(self.database, digests)
+
+    def put_profiles(self, measured: Mapping[str, Profile]) -> None:
+        """Record what is in objects that are stored already."""
+        profiles.put(self.database, measured)
 
     def live_objects(self) -> set[str]:
         """Digests of all objects that the registry names."""

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 import duckdb
+import polars as pl
 
 from mosaic_dagster.errors import ObjectMissingError
 from mosaic_dagster.store.content.objects import ContentStore
@@ -16,15 +17,18 @@ from mosaic_dagster.store.database.bulk import (
     TEXT,
     TIME,
     fetch_columns,
+    fetch_table,
     rows_as,
     texts_as,
 )
 from mosaic_dagster.store.database.connection import Database
 from mosaic_dagster.store.database.migrations import utc_now
+from mosaic_dagster.store.feature_registry import profiles
 from mosaic_dagster.store.feature_registry.records import (
     Dependency,
     Head,
     Outcome,
+    Profile,
     ResultRow,
     StoredResult,
 )
@@ -76,6 +80,16 @@ def commit(database: Database, objects: ContentStore | None, outcomes: Sequence[
         insert_dependencies(con, made)
         insert_results(con, results)
         insert_heads(con, heads)
+        profiles.insert(con, profiles_of(made))
+
+
+def profiles_of(made: Iterable[Outcome]) -> dict[str, Profile]:
+    """Profiles among outcomes, by digest of the object."""
+    return {
+        item.output_sha256: item.profile
+        for item in made
+        if item.profile is not None and item.output_sha256 is not None
+    }
 
 
 def insert_results(con: duckdb.DuckDBPyConnection, results: Sequence[ResultValues]) -> None:
@@ -133,21 +147,22 @@ def insert_dependencies(con: duckdb.DuckDBPyConnection, made: Iterable[Outcome])
 
 def heads(database: Database, pipeline: str) -> list[Head]:
     """Heads of a pipeline with what is known of their results, in one query, unordered."""
-    with database.lease() as con:
-        columns = fetch_columns(
-            con.execute(
-                """
-                SELECT h.step, h.key, h.run_id, h.action_key, h.state, h.error, h.updated_at,
-                       r.output_sha256, coalesce(r.ext, ''), coalesce(r.rows, 0),
-                       coalesce(r.bytes, 0), coalesce(r.seconds, 0)
-                FROM features.feature_entries h
-                LEFT JOIN features.results r USING (action_key)
-                WHERE h.pipeline = ?
-                """,
-                [pipeline],
-            )
-        )
+    columns = (column.to_list() for column in head_table(database, pipeline))
     return list(map(Head._make, zip(*columns, strict=True)))
+
+
+def head_table(database: Database, pipeline: str) -> pl.DataFrame:
+    """The same as a table with the columns of :class:`Head`."""
+    query = """
+        SELECT h.step, h.key, h.run_id, h.action_key, h.state, h.error, h.updated_at,
+               r.output_sha256, coalesce(r.ext, '') AS ext, coalesce(r.rows, 0) AS rows,
+               coalesce(r.bytes, 0) AS bytes, coalesce(r.seconds, 0) AS seconds
+        FROM features.feature_entries h
+        LEFT JOIN features.results r USING (action_key)
+        WHERE h.pipeline = $pipeline
+    """
+    with database.lease() as con:
+        return fetch_table(con, query, {"pipeline": pipeline})
 
 
 def results(database: Database, action_keys: Iterable[str]) -> dict[str, StoredResult]:
@@ -229,16 +244,18 @@ def drop_heads_at(database: Database, places: Iterable[tuple[str, str, str]]) ->
 
 
 def drop_results(database: Database, action_keys: Iterable[str]) -> int:
-    """Forget results and their dependencies; how many results they were."""
+    """Forget results, their dependencies and profiles; how many results they were."""
     with database.transaction() as con, texts_as(con, "asked", action_keys):
         con.execute(
             "DELETE FROM features.dependencies WHERE action_key IN (SELECT value FROM asked)"
         )
-        return _count(
+        count = _count(
             con.execute(
                 "DELETE FROM features.results WHERE action_key IN (SELECT value FROM asked)"
             )
         )
+        profiles.drop_unnamed(con)
+        return count
 
 
 def live_objects(database: Database) -> set[str]:

@@ -42,7 +42,7 @@ def checked_names(feature: str, run_id: str) -> str:
     """
     if not feature or not run_id or "/" in feature or "/" in run_id:
         msg = f"A run needs a feature and a run id without slashes, not {feature!r} {run_id!r}."
-        raise StoreError(msg)
+        raise StoreError(msg, "Name both, with another sign for the slash.")
     return f"{feature}/{run_id}"
 
 

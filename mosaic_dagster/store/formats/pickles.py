@@ -1,4 +1,8 @@
-"""The formats that can hold any Python object, and run any code when they are loaded."""
+"""The formats that can hold any Python object, and run any code when they are loaded.
+
+Joblib and cloudpickle are imported by who needs them: that takes longer than most questions to a
+store take to answer.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +10,6 @@ import io
 import pickle  # noqa: TID251 - the one place that may; loading asks for trust first
 import zlib
 from typing import Any
-
-import cloudpickle
-import joblib
 
 from mosaic_dagster.store.formats.compression import LEVEL, worth_compressing
 
@@ -19,6 +20,8 @@ def dump_joblib(obj: Any) -> bytes:
     The stream is compressed as it is, which is what ``joblib.dump(obj, compress=("zlib", 3))``
     writes, so the object is serialised once.
     """
+    import joblib
+
     buffer = io.BytesIO()
     joblib.dump(obj, buffer, compress=0)
     data = buffer.getvalue()
@@ -27,6 +30,8 @@ def dump_joblib(obj: Any) -> bytes:
 
 def load_joblib(data: bytes) -> Any:
     """Object of joblib bytes; runs whatever code they name."""
+    import joblib
+
     return joblib.load(io.BytesIO(data))
 
 
@@ -37,6 +42,8 @@ def dump_pickle(obj: Any) -> bytes:
 
 def dump_cloudpickle(obj: Any) -> bytes:
     """Pickle bytes that also hold functions and classes that no module has."""
+    import cloudpickle
+
     data: bytes = cloudpickle.dumps(obj)
     return data
 

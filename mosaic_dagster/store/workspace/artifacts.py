@@ -166,7 +166,7 @@ def row_of(workspace: OpenWorkspace, artifact_id: str) -> dict[str, Any]:
         row = record(con, query, [known_id(artifact_id)])
     if row is None:
         msg = f"There is no artifact {artifact_id!r}."
-        raise UnknownIdError(msg)
+        raise UnknownIdError(msg, "list_artifacts() names what there is.")
     return row
 
 

@@ -118,7 +118,7 @@ def require(workspace: OpenWorkspace, chain_id: str) -> dict[str, Any]:
     chain = get(workspace, chain_id)
     if chain is None:
         msg = f"There is no chain {told(chain_id)}."
-        raise UnknownIdError(msg)
+        raise UnknownIdError(msg, "`mosaic models top` names chains.")
     return chain
 
 

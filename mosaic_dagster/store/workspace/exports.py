@@ -122,7 +122,7 @@ def pipeline_config(workspace: OpenWorkspace, pipeline_id: str, output_path: str
     found = pipelines.get(workspace, pipeline_id)
     if found is None:
         msg = f"There is no pipeline {pipeline_id!r}."
-        raise UnknownIdError(msg)
+        raise UnknownIdError(msg, "list_pipelines() names what there is.")
     text = json.dumps(found["expanded_config"], indent=2, ensure_ascii=False, allow_nan=False)
     return _write(output_path, ".json", (text + "\n").encode())
 
@@ -133,7 +133,7 @@ def run(workspace: OpenWorkspace, run_id: str, output_path: str | Path) -> Path:
         found = runs.get(workspace, run_id)
         if found is None:
             msg = f"There is no run {run_id!r}."
-            raise UnknownIdError(msg)
+            raise UnknownIdError(msg, "list_runs() names what there is.")
         listed = pipelines.list_pipelines(workspace, run_id, None).reverse()
         described = [_pipeline(workspace, pipeline_id) for pipeline_id in listed["pipeline_id"]]
     content = {name: _plain(found[name]) for name in _RUN_FIELDS} | {"pipelines": described}

@@ -146,7 +146,7 @@ def status_of(con: duckdb.DuckDBPyConnection, pipeline_id: str) -> str:
     row = first_row(con, query, [required_id(pipeline_id, "pipeline")])
     if row is None:
         msg = f"There is no pipeline {pipeline_id!r}."
-        raise UnknownIdError(msg)
+        raise UnknownIdError(msg, "list_pipelines() names what there is.")
     return str(row[0])
 
 

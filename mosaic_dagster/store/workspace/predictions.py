@@ -120,7 +120,7 @@ def save_arrays(workspace: OpenWorkspace, prediction_id: str, arrays: Arrays) ->
     with workspace.writing() as con:
         if not _exists(con, "predictions", prediction_id):
             msg = f"There is no prediction {prediction_id!r}."
-            raise UnknownIdError(msg)
+            raise UnknownIdError(msg, "query_predictions() names what there is.")
         if _exists(con, "prediction_arrays", prediction_id):
             msg = f"Prediction {prediction_id!r} has arrays already."
             raise StoreValueError(msg, "Save another prediction.")
@@ -198,7 +198,7 @@ def _save_together(workspace: OpenWorkspace, rows: list[tuple[list[Any], Arrays]
     if len(set(ids)) < len(ids):
         repeated = next(name for name in ids if ids.count(name) > 1)
         msg = f"The prediction_id {repeated!r} is given twice."
-        raise StoreValueError(msg)
+        raise StoreValueError(msg, "Give each prediction an identifier of its own, or none.")
     with workspace.writing() as con:
         for pipeline_id in dict.fromkeys(values[1] for values, _ in rows):
             pipelines.check_open(con, pipeline_id)
@@ -218,7 +218,7 @@ def _check_chains(con: duckdb.DuckDBPyConnection, chain_ids: list[str]) -> None:
         missing = first_row(con, query)
     if missing is not None:
         msg = f"There is no chain {missing[0]!r}."
-        raise UnknownIdError(msg)
+        raise UnknownIdError(msg, "Save the chain before its predictions.")
 
 
 def _check_new(con: duckdb.DuckDBPyConnection, ids: list[str]) -> None:

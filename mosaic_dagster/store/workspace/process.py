@@ -1,4 +1,4 @@
-"""Which process began a run of the store, so that the runs of dead ones are not open for ever."""
+"""Which process began a run, so that the runs of dead ones are not open for ever."""
 
 from __future__ import annotations
 
@@ -26,20 +26,24 @@ def this_process() -> dict[str, Any]:
 
 def fail_abandoned_runs(store: WorkspaceStore) -> list[str]:
     """Fail running runs whose process on this machine is gone; their identifiers."""
-    host = socket.gethostname()
     failed = []
     for run_id in store.list_runs(status="running", limit=None)["run_id"]:
         run = store.get_run(run_id) or {}
         config = run.get("config")
         process = config.get(PROCESS) if isinstance(config, dict) else None
-        if process and process["host"] == host and _has_ended(process):
+        if process and has_ended(process):
             store.fail_run(run_id, f"Its process {process['pid']} ended without a word.")
             failed.append(run_id)
     return failed
 
 
-def _has_ended(process: Mapping[str, Any]) -> bool:
-    # Starting times move with the clock, so a number that is in use again counts as alive.
+def has_ended(process: Mapping[str, Any]) -> bool:
+    """Whether a process of this machine is gone; of another machine nobody here can tell.
+
+    Starting times move with the clock, so a number that is in use again counts as alive.
+    """
+    if process["host"] != socket.gethostname():
+        return False
     return bool(process["boot"] != _boot() or not psutil.pid_exists(process["pid"]))
 
 

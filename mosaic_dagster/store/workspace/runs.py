@@ -143,7 +143,7 @@ def status_of(con: duckdb.DuckDBPyConnection, run_id: str) -> str:
     row = first_row(con, "SELECT status FROM main.runs WHERE run_id = ?", [known_id(run_id)])
     if row is None:
         msg = f"There is no run {told(run_id)}."
-        raise UnknownIdError(msg)
+        raise UnknownIdError(msg, "list_runs() names what there is.")
     return str(row[0])
 
 

@@ -153,6 +153,19 @@ def test_present_counts_only_whole_objects(objects):
     assert objects.present(asked) == {whole.digest, any_size.digest}
 
 
+def test_names_are_those_of_the_objects_that_are_there(objects):
+    """A deleted object that is still named would count as fresh for ever."""
+    kept, gone = objects.put(b"one", "npz"), objects.put(b"two", "parquet")
+    assert objects.names() == {f"{kept.digest}.npz", f"{gone.digest}.parquet"}
+    objects.path(gone.digest).unlink()
+    assert objects.names() == {f"{kept.digest}.npz"}
+
+
+def test_a_store_without_a_folder_names_nothing(tmp_path):
+    """The status of a new dataset would fail."""
+    assert ContentStore(tmp_path / "nowhere").names() == set()
+
+
 def test_stats_add_up(objects):
     """3 + 4 bytes of npz and 5 of bin are 12 bytes in three objects."""
     for data, ext in ((b"123", "npz"), (b"1234", "npz"), (b"12345", "bin")):
