@@ -6,6 +6,7 @@ status 1 and one line about what is wrong.
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -87,9 +88,48 @@ def check_orchestration() -> None:
     assert callable(build_definitions)
 
 
+def check_init() -> None:
+    """A new project is made, installed, run and tested, with its own feature and reader."""
+    own = "'our-lab-path-length' in list_features(), 'our_lab_decimal_comma' in READERS"
+    code = "from mosaic_dagster.dataset import READERS; "
+    code += f"from mosaic_dagster.features import list_features; print({own})"
+    pins = Path(__file__).resolve().parents[2] / "constraints.txt"
+    with tempfile.TemporaryDirectory() as folder:
+        project = Path(folder) / "our_lab"
+        _type("mosaic init our_lab --example larvae", Path(folder))
+        _type(f'pip install --quiet -c "{pins}" -e ".[dev]"', project)
+        found = _type(f'python -P -c "{code}"', project)
+        assert found.split() == ["True", "True"], f"not found by its entry point: {found}"
+        told = _type("mosaic run", project)
+        assert "larvae_movement/movement.csv" in told, f"mosaic run told of no summary: {told}"
+        for command in ("mosaic models top", "dagster definitions validate", "pytest -q", "mypy"):
+            _type(command, project)
+
+
+def _type(command: str, folder: Path) -> str:
+    """Type a command with this environment's programs; what it printed."""
+    dropped = ("DAGSTER_HOME", "MOSAIC_PROJECT", "PYTHONPATH")
+    environment = {name: value for name, value in os.environ.items() if name not in dropped}
+    programs = str(Path(sys.executable).parent)
+    environment["PATH"] = os.pathsep.join([programs, environment.get("PATH", "")])
+    done = subprocess.run(
+        ["bash", "-c", command], cwd=folder, env=environment, text=True, capture_output=True,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, f"$ {command}\n{done.stdout[-3000:]}{done.stderr[-3000:]}"
+    return done.stdout
+
+
 def main() -> int:
     """Run every check; 0 when all hold."""
-    checks = (check_origin, check_command, check_features, check_pipeline, check_orchestration)
+    checks = (
+        check_origin,
+        check_command,
+        check_features,
+        check_pipeline,
+        check_orchestration,
+        check_init,
+    )
     for check in checks:
         try:
             check()
