@@ -2,19 +2,49 @@
 
 from __future__ import annotations
 
+import gc
+import os
 import sys
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from io import TextIOWrapper
 from pathlib import Path
+from types import ModuleType
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
 import mosaic_dagster
-from mosaic_dagster.cli import clean, ingest, models, run, show, status, store
 from mosaic_dagster.cli.options import PROJECT_HELP
 from mosaic_dagster.errors import MosaicError
+
+COMPLETE = "_MOSAIC_COMPLETE"
+"""Set by a shell that asks how a command may go on."""
+
+
+ASKING = ("status", "why")
+"""Commands that only read, and make very many objects for that."""
+
+
+COMMANDS = {
+    "init": "init",
+    "ingest": "ingest",
+    "run": "run",
+    "status": "status",
+    "why": "status",
+    "show": "show",
+    "clean": "clean",
+    "report": "report",
+    "doctor": "doctor",
+}
+"""Module of each command; its function is called as the command."""
+
+GROUPS = ("sources", "store", "models", "executions")
+"""Modules with commands of their own, in ``app``."""
+
+app: typer.Typer
+"""All commands; built when somebody asks for it."""
 
 
 class _Commands(TyperGroup):
@@ -34,24 +64,6 @@ class _Commands(TyperGroup):
         raise typer.Exit(1)
 
 
-app = typer.Typer(
-    cls=_Commands,
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-app.command("ingest")(ingest.ingest)
-app.command("run")(run.run)
-app.command("status")(status.status)
-app.command("why")(status.why)
-app.command("show")(show.show)
-app.command("clean")(clean.clean)
-app.add_typer(store.app, name="store")
-app.add_typer(models.app, name="models")
-
-
 def _print_version(wanted: bool) -> None:
     if wanted:
         typer.echo(f"mosaic {_version()}")
@@ -65,7 +77,6 @@ def _version() -> str:
         return mosaic_dagster.__version__
 
 
-@app.callback()
 def mosaic(
     project: Annotated[
         Path | None, typer.Option("--project", metavar="DIR", help=PROJECT_HELP)
@@ -86,13 +97,72 @@ def mosaic(
     """
 
 
+def build(only: str | None = None) -> typer.Typer:
+    """The command line; where one command or group is named, without the others.
+
+    To import and build all of them takes as long as many an answer.
+    """
+    made = typer.Typer(
+        cls=_Commands,
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    made.callback()(mosaic)
+    for name, module in COMMANDS.items():
+        if only in (None, name):
+            made.command(name)(getattr(_module(module), name))
+    for name in GROUPS:
+        if only in (None, name):
+            made.add_typer(_module(name).app, name=name)
+    return made
+
+
+def _module(name: str) -> ModuleType:
+    return import_module(f"mosaic_dagster.cli.{name}")
+
+
+def __getattr__(name: str) -> Any:
+    if name != "app":
+        msg = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(msg)
+    made = globals()["app"] = build()
+    return made
+
+
 def main() -> None:
     """Run the command line of this process."""
     for stream in (sys.stdout, sys.stderr):
         # A file's name may hold what the terminal cannot show; that must not end a report.
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-    app(prog_name="mosaic")
+    typed = "" if COMPLETE in os.environ else "".join(sys.argv[1:2])
+    _collect_seldom(never=typed in ASKING)
+    try:
+        build(typed if typed in (*COMMANDS, *GROUPS) else None)(prog_name="mosaic")
+    except SystemExit as end:
+        if typed in ASKING and isinstance(end.code, int):
+            _leave(end.code)
+        raise
+
+
+def _collect_seldom(*, never: bool) -> None:
+    """Look for cycles among objects seldom: a command makes many and is over soon."""
+    gc.set_threshold(200_000, 20, 20)
+    if never:
+        gc.disable()
+
+
+def _leave(code: int) -> None:
+    """End the process at once: nothing is open, and to free each object takes as long as asking."""
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except OSError:
+        gc.enable()
+        return
+    os._exit(code)
 
 
 def _tell(what: str, remedy: str) -> None:

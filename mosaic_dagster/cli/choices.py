@@ -14,6 +14,9 @@ from mosaic_dagster.pipeline import DatasetRun, Pipeline, Selection, Study
 from mosaic_dagster.pipeline.status import EntryStatus
 from mosaic_dagster.pipeline.steps import NO_PIPELINE, TRACKS, is_ingested, labels_step
 
+RANGE = "..."
+"""Between the first and the last entry of a range; Dagster writes ranges so, too."""
+
 _SHOWN = 5
 
 
@@ -205,6 +208,32 @@ def find_entry(text: str, known: Sequence[str]) -> str:
     )
 
 
+def find_entries(texts: Iterable[str], known: Sequence[str]) -> list[str]:
+    """Keys of the entries that are meant, each once; a ``FIRST...LAST`` is a range.
+
+    Ranges follow the order in which entries are listed: by group, then by sequence.
+
+    Raises
+    ------
+    EntryNotFoundError
+        No entry is called so, or a range ends before it begins.
+    """
+    found: dict[str, None] = {}
+    for text in texts:
+        try:
+            found[find_entry(text, known)] = None
+        except EntryNotFoundError:
+            first, is_range, last = text.partition(RANGE)
+            if not is_range:
+                raise
+            ends = [known.index(find_entry(end, known)) for end in (first, last)]
+            if ends[0] > ends[1]:
+                msg = f"The range {text!r} ends before it begins."
+                raise EntryNotFoundError(msg, f"Write {last}{RANGE}{first}.") from None
+            found |= dict.fromkeys(known[ends[0] : ends[1] + 1])
+    return list(found)
+
+
 def find_keys(
     groups: Collection[str], entries: Collection[str], known: Sequence[str]
 ) -> list[str] | None:
@@ -217,7 +246,7 @@ def find_keys(
     """
     if not groups and not entries:
         return None
-    keys = [find_entry(text, known) for text in entries]
+    keys = find_entries(entries, known)
     scope = Scope(groups=list(groups) or None, entries=keys or None)
     return [str(key) for key in scope.select(EntryKey.parse(key) for key in known)]
 

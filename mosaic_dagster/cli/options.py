@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from mosaic_dagster.cli import completion
+
 
 def _project(context: typer.Context, value: Path | None) -> Path | None:
     """``mosaic --project DIR status`` means the same as ``mosaic status --project DIR``."""
@@ -24,17 +26,29 @@ ProjectOption = Annotated[
 ]
 DatasetOption = Annotated[
     str | None,
-    typer.Option("--dataset", help="Name of the dataset, where the project has several."),
+    typer.Option(
+        "--dataset",
+        help="Name of the dataset, where the project has several.",
+        autocompletion=completion.datasets,
+    ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 EntryOption = Annotated[
     str | None,
-    typer.Option("--entry", metavar="KEY", help="Key of the recording, such as dish01/larva_007."),
+    typer.Option(
+        "--entry",
+        metavar="KEY",
+        help="Key of the recording, such as dish01/larva_007.",
+        autocompletion=completion.entries,
+    ),
 ]
 StepArgument = Annotated[
     str,
     typer.Argument(
-        metavar="STEP", help="Name of a step, or PIPELINE/STEP, or `tracks`.", show_default=False
+        metavar="STEP",
+        help="Name of a step, or PIPELINE/STEP, or `tracks`.",
+        show_default=False,
+        autocompletion=completion.steps,
     ),
 ]
 FormatOption = Annotated[
@@ -60,5 +74,46 @@ FpsOption = Annotated[
     float | None, typer.Option("--fps", help="Frames per second, where the files do not tell.")
 ]
 PipelineArgument = Annotated[
-    str | None, typer.Argument(metavar="PIPELINE", help="Name of a pipeline; all by default.")
+    str | None,
+    typer.Argument(
+        metavar="PIPELINE",
+        help="Name of a pipeline; all by default.",
+        autocompletion=completion.pipelines,
+    ),
+]
+StepsOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--step",
+        metavar="STEP",
+        help="Make this and what it needs; repeatable.",
+        autocompletion=completion.pipeline_steps,
+    ),
+]
+GroupsOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--group",
+        metavar="GROUP",
+        help="Only recordings of this group; repeatable.",
+        autocompletion=completion.groups,
+    ),
+]
+EntriesOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--entry",
+        metavar="KEY",
+        help="Only this recording, or FIRST...LAST for a range; repeatable.",
+        autocompletion=completion.entries,
+    ),
+]
+ForceFromOption = Annotated[
+    str | None,
+    typer.Option(
+        "--force-from",
+        metavar="STEP",
+        help="Make this and all below it anew.",
+        autocompletion=completion.pipeline_steps,
+    ),
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, redirect_stdout, suppress
 from typing import TextIO
 
@@ -38,13 +38,15 @@ def progress() -> Iterator[Listener]:
 
 
 @contextmanager
-def held_output(to: TextIO) -> Iterator[None]:
+def held_output(to: TextIO, apart: Collection[str] = ()) -> Iterator[None]:
     """Keep what goes to standard output until the end, so that bars do not overwrite it.
 
     Parameters
     ----------
     to
         Where it is written then.
+    apart
+        Lines that are left out, since they are told elsewhere; what it holds at the end counts.
     """
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="backslashreplace") as held:
         try:
@@ -52,7 +54,7 @@ def held_output(to: TextIO) -> Iterator[None]:
                 yield
         finally:
             held.seek(0)
-            to.write(held.read())
+            to.writelines(line for line in held if line.rstrip("\n") not in apart)
             to.flush()
 
 

@@ -19,7 +19,7 @@ import typer
 
 from mosaic_dagster.cli.choices import (
     check_kind,
-    find_entry,
+    find_entries,
     find_step,
     has_step,
     known_kinds,
@@ -108,7 +108,7 @@ class Project:
         names = ", ".join(study.dataset.name for study in studies)
         msg = f"Several datasets could be meant: {names}. Name one with --dataset."
         if not studies:
-            msg = f"The project {self.root} has no dataset."
+            msg = f"The project {self.root} has no dataset. Declare one in {CODE_FOLDER}/."
         raise typer.BadParameter(msg, param_hint="--dataset")
 
     def kinds(self, study: Study) -> list[str]:
@@ -132,7 +132,7 @@ class Project:
     def _knows(self, study: Study, entries: Sequence[str]) -> bool:
         known = DatasetRun(self.open(study), []).tracks.keys
         try:
-            return bool([find_entry(text, known) for text in entries])
+            return bool(find_entries(entries, known))
         except EntryNotFoundError:
             return False
 

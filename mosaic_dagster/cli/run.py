@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -14,13 +12,23 @@ import typer
 
 from mosaic_dagster.cli.choices import (
     Part,
-    find_entry,
+    find_entries,
     find_keys,
     find_parts,
     find_selection,
     refuse_ingested,
 )
-from mosaic_dagster.cli.options import DatasetOption, JsonOption, PipelineArgument, ProjectOption
+from mosaic_dagster.cli.dagster_home import dagster_home
+from mosaic_dagster.cli.options import (
+    DatasetOption,
+    EntriesOption,
+    ForceFromOption,
+    GroupsOption,
+    JsonOption,
+    PipelineArgument,
+    ProjectOption,
+    StepsOption,
+)
 from mosaic_dagster.cli.progress import held_output, label_of, progress
 from mosaic_dagster.cli.project import Project, import_from, open_project, pipelines_of
 from mosaic_dagster.cli.status import told_status
@@ -46,22 +54,10 @@ class EngineName(StrEnum):
 def run(
     pipeline: PipelineArgument = None,
     dataset: DatasetOption = None,
-    step: Annotated[
-        list[str] | None,
-        typer.Option("--step", metavar="STEP", help="Make this and what it needs; repeatable."),
-    ] = None,
-    group: Annotated[
-        list[str] | None,
-        typer.Option("--group", help="Only recordings of this group; repeatable."),
-    ] = None,
-    entry: Annotated[
-        list[str] | None,
-        typer.Option("--entry", metavar="KEY", help="Only this recording; repeatable."),
-    ] = None,
-    force_from: Annotated[
-        str | None,
-        typer.Option("--force-from", metavar="STEP", help="Make this and all below it anew."),
-    ] = None,
+    step: StepsOption = None,
+    group: GroupsOption = None,
+    entry: EntriesOption = None,
+    force_from: ForceFromOption = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be made and why; make nothing.")
     ] = False,
@@ -115,7 +111,7 @@ class _Asked:
 
     def _keys(self, study: Study) -> list[str]:
         known = DatasetRun(self.project.open(study), []).tracks.keys
-        self.entries = [find_entry(text, known) for text in self.entries]
+        self.entries = find_entries(self.entries, known)
         return find_keys(self.groups, self.entries, known) or []
 
     @property
@@ -180,13 +176,14 @@ def _print_plan(table: pl.DataFrame, as_json: bool) -> None:
 
 def _run(project: Project, studies: Sequence[Study], config: dict[str, Any], as_json: bool) -> None:
     reports: dict[str, StepReport] = {}
+    told_as_error: set[str] = set()
 
     def note(stream: StepStream, count: int) -> None:
         reports[label_of(stream)] = stream.report
         tell(stream, count)
 
     out = sys.stderr if as_json else sys.stdout
-    with _dagster_home(project), held_output(out), progress() as tell:
+    with dagster_home(project.root), held_output(out, told_as_error), progress() as tell:
         # Dagster takes seconds to import, and only this command needs it.
         from mosaic_dagster.orchestration.in_process import run_refresh
         from mosaic_dagster.orchestration.progress import listening
@@ -194,6 +191,7 @@ def _run(project: Project, studies: Sequence[Study], config: dict[str, Any], as_
         definitions = _definitions(project)
         with listening(note):
             done = run_refresh(definitions, config)
+        told_as_error.update(line for error in done.errors for line in error.splitlines())
     if as_json:
         told = told_status(project, studies)
         steps = [{"pipeline": report.pipeline} | report.row() for report in reports.values()]
@@ -213,16 +211,3 @@ def _definitions(project: Project) -> Any:
 
 def _remedy(run_id: str) -> str:
     return f"`mosaic status` lists what is left; `dagster dev` shows run {run_id}."
-
-
-@contextmanager
-def _dagster_home(project: Project) -> Iterator[None]:
-    """The project's own Dagster instance, unless the user named another."""
-    defaults = {"DAGSTER_HOME": str(project.root), "DAGSTER_DISABLE_TELEMETRY": "1"}
-    added = {name: value for name, value in defaults.items() if not os.environ.get(name)}
-    os.environ.update(added)
-    try:
-        yield
-    finally:
-        for name in added:
-            os.environ.pop(name, None)

@@ -38,6 +38,7 @@ from mosaic_dagster.pipeline import DatasetRun
 from mosaic_dagster.pipeline.staleness import MODEL
 from mosaic_dagster.pipeline.status import DONE, EntryStatus, result_of
 from mosaic_dagster.pipeline.steps import labels_step
+from mosaic_dagster.pipeline.trained_results import mean_scores, trained_of
 from mosaic_dagster.pipeline.work import read_object
 from mosaic_dagster.store import StoredResult
 from mosaic_dagster.store.content.codecs import read_notes
@@ -82,7 +83,7 @@ def show(
     """Show a result: its columns and first rows, its notes, and a quick plot.
 
     A result that is out of date is shown as it was last made. Without --entry the files of a
-    fitted step's fit, or of a callback, are listed.
+    fitted step's fit, or of a callback, are listed, and the scores of a training step.
 
     Example: mosaic show kinematics --entry dish01/larva_007 --plot auto
     """
@@ -95,7 +96,7 @@ def show(
             if plot is not None:
                 msg = "Only the result of a recording can be drawn; name one with --entry KEY."
                 raise typer.BadParameter(msg)
-            _show_files(found, run, shown, as_json)
+            _show_files(found, run, shown, as_json, _scores(run, pipeline, name))
         else:
             _show_table(found, shown, rows, plot, as_json)
 
@@ -145,7 +146,9 @@ def _show_table(
         print_lines(["", f"plot: {shown_path(drawn, project.root)}"])
 
 
-def _show_files(project: Project, run: DatasetRun, shown: _Shown, as_json: bool) -> None:
+def _show_files(
+    project: Project, run: DatasetRun, shown: _Shown, as_json: bool, scores: pl.DataFrame | None
+) -> None:
     assert shown.result.output_sha256 is not None
     members = run.snapshot.state_members(shown.result.output_sha256)
     objects = shown.dataset.objects
@@ -153,15 +156,30 @@ def _show_files(project: Project, run: DatasetRun, shown: _Shown, as_json: bool)
     sizes = {name: path.stat().st_size for name, path in paths.items()}
     if as_json:
         files = [{"name": n, "bytes": sizes[n], "path": str(path)} for n, path in paths.items()]
-        print_json(_facts(shown) | {"files": files})
+        told = _facts(shown) | {"files": files}
+        print_json(told if scores is None else told | {"scores": scores.to_dicts()})
         return
-    print_lines([*_title(shown, f"{len(paths)} files"), ""])
-    told = {
+    place = f"file: {shown_path(shown.path, project.root)}"
+    print_lines([*_title(shown, f"{len(paths)} files"), place, ""])
+    listed = {
         "name": list(paths),
         "size": [size_text(size) for size in sizes.values()],
         "file": [shown_path(path, project.root) for path in paths.values()],
     }
-    print_table(pl.DataFrame(told, schema=dict.fromkeys(told, pl.String)))
+    print_table(pl.DataFrame(listed, schema=dict.fromkeys(listed, pl.String)))
+    if scores is not None:
+        print_lines([""])
+        print_table(scores)
+        print_lines(["", "`mosaic models top` ranks all models, `mosaic models show` tells more."])
+
+
+def _scores(run: DatasetRun, pipeline: str, step: str) -> pl.DataFrame | None:
+    """Mean scores of each model of a training step over its folds; None for other steps."""
+    evaluation = run.evaluations[pipeline]
+    if not evaluation.bound.steps[step].trains:
+        return None
+    trained = trained_of(evaluation, step)
+    return None if trained is None else mean_scores(trained)
 
 
 def _facts(shown: _Shown) -> dict[str, Any]:
@@ -172,6 +190,8 @@ def _facts(shown: _Shown) -> dict[str, Any]:
         "reason": shown.status.reason,
         "made_by": shown.result.made_by,
         "sha256": shown.result.output_sha256,
+        "bytes": shown.result.bytes,
+        "path": str(shown.path),
     }
 
 
@@ -222,7 +242,7 @@ def _columns_over_time(shown: _Shown, table: pl.DataFrame, title: str) -> bytes:
     columns = feature_columns(table)
     if not columns or not table.height:
         msg = f"There is nothing to draw in step {shown.step!r}, entry {shown.entry!r}."
-        raise MissingColumnError(msg, "It has no rows, or no numeric column.")
+        raise MissingColumnError(msg, "It has no rows, or no numeric column; leave out --plot.")
     return quick_lines(table, columns, title)
 
 

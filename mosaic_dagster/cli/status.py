@@ -8,6 +8,7 @@ from typing import Any
 import polars as pl
 import typer
 
+from mosaic_dagster.cli.checks import TITLE, check_lines, failed_checks
 from mosaic_dagster.cli.choices import find_entry, find_step, units_of
 from mosaic_dagster.cli.options import (
     DatasetOption,
@@ -20,6 +21,8 @@ from mosaic_dagster.cli.options import (
 from mosaic_dagster.cli.project import Project, open_project
 from mosaic_dagster.cli.tables import one_line, print_json, print_lines, print_table
 from mosaic_dagster.pipeline import DatasetRun, Study
+from mosaic_dagster.pipeline.entry_states import unfinished
+from mosaic_dagster.pipeline.label_ids import unknown_individuals
 from mosaic_dagster.pipeline.plan import STATUS_SCHEMA, status_of_run
 from mosaic_dagster.pipeline.report import MODEL_LABEL
 from mosaic_dagster.pipeline.staleness import MODEL
@@ -42,8 +45,8 @@ def status(
 ) -> None:
     """Say for each step what is up to date, and why something is not.
 
-    Below the table stand the first entries that failed, source files that are gone, and files
-    that cannot be used. Nothing is computed.
+    Below the table stand the first entries that failed, checks that do not hold, source files
+    that are gone, and files that cannot be used. Nothing is computed.
 
     Example: mosaic status crawling
     """
@@ -66,10 +69,17 @@ def joined(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return {
         "steps": [row for part in parts for row in part["steps"]],
         "entries": [row for part in parts for row in part["entries"]],
+        "checks": [row for part in parts for row in part["checks"]],
         "sources": {
             "vanished": [path for part in parts for path in part["sources"]["vanished"]],
+            "gone": [told for part in parts for told in part["sources"]["gone"]],
+            "renamed": {p: new for part in parts for p, new in part["sources"]["renamed"].items()},
+            "absent": [root for part in parts for root in part["sources"]["absent"]],
             "refused": {p: why for part in parts for p, why in part["sources"]["refused"].items()},
             "notes": [note for part in parts for note in part["sources"]["notes"]],
+            "unknown_individuals": [
+                told for part in parts for told in part["sources"]["unknown_individuals"]
+            ],
         },
     }
 
@@ -81,10 +91,15 @@ def _told(project: Project, study: Study) -> dict[str, Any]:
         "dataset": name,
         "steps": [{"dataset": name} | row for row in status_of_run(run).iter_rows(named=True)],
         "entries": [{"dataset": name} | row for row in _unfinished(run)],
+        "checks": failed_checks(run),
         "sources": {
             "vanished": [path for state in run.ingested.values() for path in state.vanished],
+            "gone": [told for state in run.ingested.values() for told in state.told_vanished],
+            "renamed": {p: new for s in run.ingested.values() for p, new in s.renamed.items()},
+            "absent": [root.to_dict() for s in run.ingested.values() for root in s.scan.absent],
             "refused": {p: why for s in run.ingested.values() for p, why in s.refused.items()},
             "notes": [note for state in run.ingested.values() for note in state.notes],
+            "unknown_individuals": unknown_individuals(run),
         },
     }
 
@@ -92,12 +107,12 @@ def _told(project: Project, study: Study) -> dict[str, Any]:
 def _unfinished(run: DatasetRun) -> Iterator[dict[str, Any]]:
     """Every entry, fit and callback that is not fresh."""
     for asset, state in run.ingested.items():
-        for key, status in state.statuses.items():
+        for key, status in unfinished(state.statuses):
             yield from _entry_row(NO_PIPELINE, asset, key, status)
     for name, evaluation in run.evaluations.items():
         for step, bound in evaluation.bound.steps.items():
             whole = MODEL_LABEL if bound.is_fitted else ""
-            for key, status in evaluation.units(step).items():
+            for key, status in unfinished(evaluation.units(step)):
                 yield from _entry_row(name, step, whole if key == MODEL else key, status)
 
 
@@ -113,7 +128,8 @@ def _entry_row(
             "entry": entry,
             "state": status.state,
             "reason": status.reason,
-            "error": error_message(head.error) if was_error and head is not None else "",
+            "error": status.error
+            or (error_message(head.error) if was_error and head is not None else ""),
         }
 
 
@@ -144,9 +160,16 @@ def _remarks(told: dict[str, Any]) -> list[str]:
     refused = [why for why in dict.fromkeys(sources["refused"].values()) if why not in failed]
     return [
         *_section("Failed:", [f"{_listed(who)}: {error}" for error, who in failed.items()]),
-        *_section("Source files that are gone (what was made of them stays):", sources["vanished"]),
+        *_section(TITLE, check_lines(told.get("checks", ()))),
+        *_section(
+            "Folders of sources that are not there:", [r["told"] for r in sources.get("absent", ())]
+        ),
+        *_section(
+            "Source files that are gone (what was made of them stays):", sources.get("gone", ())
+        ),
         *_section("Files that cannot be used:", refused),
         *_section("Files that are not used:", list(dict.fromkeys(sources["notes"]))),
+        *_section("Labels that fit nobody:", sources.get("unknown_individuals", ())),
     ]
 
 
@@ -227,6 +250,14 @@ def _tree(told: Explanation, depth: int, seen: set[tuple[str, str]]) -> list[str
     return lines
 
 
+def _entries_text(keys: Sequence[str]) -> str:
+    """Of how many entries a fit or a callback read a step, with the first of them."""
+    named = [key for key in keys if key]
+    more = ", …" if len(named) > _NAMED else ""
+    shown = f", {len(named)} entries: {', '.join(named[:_NAMED])}{more}" if named else ""
+    return f" (as a whole){shown}" if MODEL in keys else shown or " (none)"
+
+
 def _details(told: Explanation) -> Iterator[str]:
     if told.error:
         yield f"error: {one_line(told.error)}"
@@ -238,5 +269,7 @@ def _details(told: Explanation) -> Iterator[str]:
         yield f"made by: {told.made_by}"
     if told.output_sha256:
         yield f"result: {told.output_sha256[:_DIGITS]}"
+    for step, keys in told.inputs:
+        yield f"made from: {step}{_entries_text(keys)}"
     for source in told.sources:
         yield f"source: {one_line(source)}"

@@ -42,7 +42,7 @@ class Inputs(tuple[InputItem, ...]):
         names = [item if isinstance(item, str) else item.model_dump_json() for item in self]
         if len(set(names)) < len(names):
             msg = f"An input is given twice: {', '.join(names)}."
-            raise ParamsError(msg)
+            raise ParamsError(msg, "Name each input once.")
         for item in self:
             kind = "tracks" if item == "tracks" else "result"
             if isinstance(item, str) and item != "tracks":
@@ -53,10 +53,10 @@ class Inputs(tuple[InputItem, ...]):
                 raise ParamsError(msg, f"It reads: {', '.join(sorted(self.accepts))}.")
         if self.require == "nonempty" and not self:
             msg = "This feature needs at least one input."
-            raise ParamsError(msg)
+            raise ParamsError(msg, "Name what it reads, such as 'tracks'.")
         if self.require == "empty" and self:
             msg = "This feature takes no input."
-            raise ParamsError(msg)
+            raise ParamsError(msg, "Leave the inputs out.")
 
 
 @dataclass(frozen=True)

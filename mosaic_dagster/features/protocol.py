@@ -145,7 +145,7 @@ class Feature(Generic[P]):
         """Take in the table of one entry."""
         del key, table
         msg = f"{self.name} is not fitted on a stream."
-        raise FeatureError(msg)
+        raise FeatureError(msg, "Call fit, or write partial_fit and finalize.")
 
     def finalize(self) -> None:
         """Finish a fit made of partial fits."""

@@ -203,7 +203,7 @@ def _labelled(
     for needed in ("frame", column):
         if needed not in table.columns:
             msg = f"The table of {key} has no column {needed!r}; it has {', '.join(table.columns)}."
-            raise MissingColumnError(msg)
+            raise MissingColumnError(msg, "Name a column that is there.")
     if not table[column].dtype.is_integer() and table[column].dtype != pl.Null:
         msg = f"The column {column!r} of {key} holds {table[column].dtype}, not whole numbers."
         raise ParamsError(msg, "Give the number of the cluster of each row, null for none.")

@@ -101,7 +101,7 @@ def score_entry(
     missing = [c for c in ("frame", truth, prediction) if c not in table.columns]
     if missing:
         msg = f"The table of {key} has no column {missing[0]!r}; it has {', '.join(table.columns)}."
-        raise MissingColumnError(msg)
+        raise MissingColumnError(msg, "Name columns that are there.")
     labelled = table.with_row_index("position").filter(pl.col(truth).is_not_null())
     if silent := labelled[prediction].null_count():
         msg = f"{silent} labelled rows of {key} have no prediction."

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mosaic_dagster.cli.choices import (
+    find_entries,
     find_entry,
     find_keys,
     find_parts,
@@ -145,3 +146,19 @@ def test_what_is_read_from_files_is_no_step(name: str, option: str, told: str) -
     """A message about tracks leaves whoever typed labels without a clue."""
     with pytest.raises(typer.BadParameter, match=told):
         refuse_ingested(name, option, ["id_tags", "behavior"])
+
+
+def test_a_range_is_all_entries_from_one_to_another() -> None:
+    """A day of recordings is named by its first and last; a wrong order must not mean none."""
+    keys = ["d/a", "d/b", "d/c", "e/a"]
+    assert find_entries(["d/b...e/a"], keys) == ["d/b", "d/c", "e/a"]
+    assert find_entries(["d/c", "d/b...d/c"], keys) == ["d/c", "d/b"]
+    with pytest.raises(EntryNotFoundError, match=r"ends before it begins\. Write d/a\.\.\.d/c"):
+        find_entries(["d/c...d/a"], keys)
+    with pytest.raises(EntryNotFoundError, match="'d/z'"):
+        find_entries(["d/a...d/z"], keys)
+
+
+def test_an_entry_whose_name_has_three_dots_is_no_range() -> None:
+    keys = [str(EntryKey("d", "a...b")), "d/b"]
+    assert find_entries(["d/a...b"], keys) == [keys[0]]

@@ -48,6 +48,27 @@ def test_a_fit_shows_its_files(made: Path, mosaic: Any) -> None:
     assert "--entry" in mosaic(made, "show", "clusters", "--plot", "auto", code=2).stderr
 
 
+def test_the_path_of_the_object_is_told(made: Path, mosaic: Any) -> None:
+    """People open it in other programs."""
+    for arguments in (["smooth", "--entry", KEY], ["tracks", "--entry", KEY], ["clusters"]):
+        told = mosaic.json(made, "show", *arguments)
+        path = Path(told["path"])
+        assert path.stem == told["sha256"]
+        assert path.stat().st_size == told["bytes"]
+        assert f"file: {path.relative_to(made)}" in mosaic(made, "show", *arguments).stdout
+
+
+def test_a_training_step_shows_its_scores(made: Path, mosaic: Any) -> None:
+    """A mean per model, as many predictions as folds; without scores one would train again."""
+    told = mosaic.json(made, "show", "speed_models")
+    scores = {row["model"]: row for row in told["scores"]}
+    assert {"ridge", "pls"} <= scores.keys()
+    assert scores["ridge"]["metric"] == "rmse"
+    assert scores["ridge"]["val_score"] > 0
+    assert "ridge" in mosaic(made, "show", "speed_models").stdout
+    assert "scores" not in mosaic.json(made, "show", "clusters")
+
+
 def test_a_stale_result_is_shown_as_such(
     project: Path, mosaic: Any, edit: Callable[[Path], Path]
 ) -> None:

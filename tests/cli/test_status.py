@@ -27,7 +27,10 @@ def test_everything_fresh(made: Path, mosaic: Any) -> None:
     assert {row["state"] for row in told["steps"]} == {"fresh"}
     assert {row["dataset"] for row in told["steps"]} == {"larvae"}
     assert told["entries"] == []
-    assert told["sources"] == {"vanished": [], "refused": {}, "notes": []}
+    assert told["sources"] == {
+        "vanished": [], "gone": [], "renamed": {}, "absent": [], "refused": {}, "notes": [],
+        "unknown_individuals": [],
+    }  # fmt: skip
     text = mosaic(made, "status").stdout
     assert "4 fresh" in text
     assert "last made" in text

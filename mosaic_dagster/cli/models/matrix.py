@@ -46,11 +46,11 @@ def read_matrix(path: Path, columns: Sequence[str] | None) -> tuple[Array, list[
     """
     suffix = path.suffix.lower()
     if suffix not in _READ:
-        msg = f"{path.name} is none of {', '.join(_READ)}."
+        msg = f"{path.name} is none of {', '.join(_READ)}; save the table as one of them."
         raise typer.BadParameter(msg, param_hint="INPUT")
     if suffix == ".npy":
         if columns is not None:
-            msg = "The columns of an npy file have no names."
+            msg = "The columns of an npy file have no names; leave the option out."
             raise typer.BadParameter(msg, param_hint="--columns")
         return _read_npy(path), []
     table = _read_table(path, suffix)
@@ -87,7 +87,7 @@ def check_output(path: Path) -> None:
         The ending of its name is not known.
     """
     if path.suffix.lower() not in _WRITTEN:
-        msg = f"{path.name} is none of {', '.join(_WRITTEN)}."
+        msg = f"{path.name} is none of {', '.join(_WRITTEN)}; give the file such an ending."
         raise typer.BadParameter(msg, param_hint="--output")
 
 
@@ -142,6 +142,6 @@ def _named(path: Path, table: pl.DataFrame, columns: Sequence[str]) -> list[str]
             msg = f"The column {name!r} of {path} holds no numbers ({table.schema[name]})."
             raise ReaderError(msg, "Name numeric columns, and correct cells that are not numbers.")
     if len(set(columns)) < len(columns):
-        msg = "A column is named twice."
+        msg = "A column is named twice; name each once."
         raise typer.BadParameter(msg, param_hint="--columns")
     return list(columns)

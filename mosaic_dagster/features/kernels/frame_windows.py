@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
-from scipy.ndimage import convolve1d, maximum_filter1d, minimum_filter1d
 
 from mosaic_dagster.features.kernels.arrays import FloatArray, IntArray
 
@@ -50,6 +49,8 @@ def rolling_statistic(
         Fewest finite values that give a result, at least 1; fewer give NaN. Frames beyond the
         ends are missing.
     """
+    from scipy.ndimage import convolve1d, maximum_filter1d, minimum_filter1d
+
     finite = np.isfinite(grid)
     ones = np.ones(window)
     count = convolve1d(finite.astype(np.float64), ones, axis=0, mode="constant")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.ndimage import convolve1d
 
 from mosaic_dagster.features.kernels.arrays import FloatArray
 from mosaic_dagster.features.kernels.runs import find_stretches
@@ -82,6 +81,8 @@ def gaussian_finite(values: FloatArray, sigma: float, truncate: float = 4.0) -> 
     Beyond its ends the run continues with its first and last row. Weights are renormalised over
     the finite values; a value that is NaN itself stays NaN.
     """
+    from scipy.ndimage import convolve1d
+
     if not len(values):
         return values.copy()
     kernel = gaussian_kernel(sigma, truncate)

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import fft
 
 from mosaic_dagster.features.kernels.arrays import BoolArray, FloatArray
 
@@ -64,6 +63,8 @@ def kernel_spectra(n_rows: int, wavelet: Morlet, scales: FloatArray) -> FloatArr
     Where a kernel is longer than the signal, the rest of it meets only zeros and is cut off. There
     is room for the longest one beyond the signal's end, so that nothing wraps around.
     """
+    from scipy import fft
+
     kernels = [wavelet.kernel(float(scale)) for scale in scales]
     reaches = [min(len(kernel) // 2, max(n_rows - 1, 0)) for kernel in kernels]
     size = fft.next_fast_len(n_rows + max(reaches, default=0))
@@ -92,6 +93,8 @@ def wavelet_power(signal: FloatArray, spectra: FloatArray) -> FloatArray:
     A unit sine at exactly a scale's frequency has power a / 4 away from the ends. A sum with
     ``conj(psi(-t)) = psi(t)`` is a convolution, done by FFT.
     """
+    from scipy import fft
+
     n_rows = len(signal)
     spectrum = fft.fft(signal, spectra.shape[1])
     power = np.empty((len(spectra), n_rows))

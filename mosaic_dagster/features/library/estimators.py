@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
-from scipy.special import expit, softmax
 
 from mosaic_dagster.features.kernels.arrays import FloatArray
 from mosaic_dagster.features.kernels.rowwise import project
@@ -151,6 +150,8 @@ def _perceptron(fitted: Any, points: FloatArray) -> FloatArray:
 
 def _from_scores(scores: FloatArray) -> FloatArray:
     """Logistic function of one score, softmax of several."""
+    from scipy.special import expit, softmax
+
     if scores.shape[1] == 1:
         positive = expit(scores[:, 0])
         return np.stack([1.0 - positive, positive], axis=1)

@@ -103,4 +103,6 @@ def _need_columns(schema: Mapping[str, object], needed: tuple[str, ...], what: s
     missing = [column for column in needed if column not in schema]
     if missing:
         msg = f"{what}; this one has no column {', '.join(map(repr, missing))}"
-        raise MissingColumnError(f"{msg} among {', '.join(schema)}.")
+        raise MissingColumnError(
+            f"{msg} among {', '.join(schema)}.", "Read the step that makes it."
+        )

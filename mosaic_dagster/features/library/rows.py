@@ -82,7 +82,7 @@ def order_rows(table: pl.DataFrame) -> RowOrder:
     identity = identity_of(table.columns)
     if "frame" not in table.columns:
         msg = f"The table has no column 'frame'; it has {', '.join(table.columns)}."
-        raise MissingColumnError(msg)
+        raise MissingColumnError(msg, "Read tracks, or a step that keeps their rows.")
     keys = [table[name] for name in (*identity, "frame")]
     if all(key.dtype.is_integer() and not key.null_count() for key in keys):
         rows = _order_whole([key.cast(pl.Int64).to_numpy() for key in keys])
@@ -156,7 +156,7 @@ def numbers(table: pl.DataFrame, column: str) -> FloatArray:
         series = table.get_column(column)
     except pl.exceptions.ColumnNotFoundError as error:
         msg = f"The table has no column {column!r}; it has {', '.join(table.columns)}."
-        raise MissingColumnError(msg) from error
+        raise MissingColumnError(msg, "Name another, or read the step that makes it.") from error
     if series.dtype != pl.Float64:
         series = series.cast(pl.Float64)
     # Polars gives nulls of a float column as NaN.

@@ -106,7 +106,7 @@ class TemplateFitted(Feature[P]):
             self.templates = self._read_templates(artifacts["templates"])
         else:
             msg = f"{self.name} was given neither the file of its templates nor that of its model."
-            raise FeatureError(msg)
+            raise FeatureError(msg, "Give templates or model a StepRef.")
         return self.state is not None
 
     def fit(self, stream: InputStream) -> None:
@@ -120,7 +120,7 @@ class TemplateFitted(Feature[P]):
         usable: BoolArray = np.asarray(np.isfinite(values).all(axis=1))
         if not usable.any():
             msg = f"{self.name}: none of the {table.height} templates is free of missing values."
-            raise FitError(msg)
+            raise FitError(msg, "Fill gaps before, or choose other columns.")
         columns = np.array(table.columns, dtype=np.str_)
         self.state = self.fit_templates(values, usable) | {"columns": columns}
 

@@ -44,7 +44,7 @@ def same_columns(columns: FirstColumns, key: EntryKey, table: pl.DataFrame) -> l
             raise MissingColumnError(msg, "Templates need the same columns in every entry.")
     if not names:
         msg = f"Entry {key} has no numeric value column among {', '.join(table.columns)}."
-        raise MissingColumnError(msg)
+        raise MissingColumnError(msg, "Read a step that makes numbers.")
     return names
 
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.sparse import csr_matrix
 
 from mosaic_dagster.extras import need
 from mosaic_dagster.features.kernels.arrays import FloatArray, IntArray
@@ -144,6 +143,8 @@ def place_rows(
 
 
 def _fixed_map(package: Any, fixed: FloatArray) -> Any:
+    from scipy.sparse import csr_matrix
+
     # Mapping reads the coordinates alone, so the affinities among the templates stay empty.
     nothing = csr_matrix((len(fixed), len(fixed)))
     affinities = package.affinity.PrecomputedAffinities(nothing, normalize=False)

@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 from pydantic import Field
-from sklearn.cluster import HDBSCAN
 
 from mosaic_dagster.errors import FitError
 from mosaic_dagster.features.kernels.arrays import BoolArray, FloatArray
@@ -82,6 +81,8 @@ class GlobalHdbscan(TemplateFitted[GlobalHdbscanParams]):
 
     def fit_templates(self, values: FloatArray, usable: BoolArray) -> Arrays:
         """Members of the clusters, and the reach of each."""
+        from sklearn.cluster import HDBSCAN
+
         points = values[usable]
         samples = self.params.min_samples or self.params.min_cluster_size
         needed = max(samples, self.params.min_cluster_size)

@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 from pydantic import Field
-from sklearn.cluster import KMeans
 
 from mosaic_dagster.errors import FitError
 from mosaic_dagster.features.kernels.arrays import BoolArray, FloatArray
@@ -101,6 +100,8 @@ class GlobalKmeans(TemplateFitted[GlobalKmeansParams]):
 
     def fit_templates(self, values: FloatArray, usable: BoolArray) -> Arrays:
         """Centres of the finite templates."""
+        from sklearn.cluster import KMeans
+
         points = values[usable].astype(np.float32)
         distinct = len(np.unique(points, axis=0))
         if distinct < self.params.k:

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import polars as pl
 from pydantic import field_validator
-from sklearn.decomposition import PCA
 
 from mosaic_dagster.errors import FitError
 from mosaic_dagster.features.kernels.arrays import BoolArray, FloatArray
@@ -75,6 +74,8 @@ class GlobalPca(TemplateFitted[GlobalPcaParams]):
 
     def fit_templates(self, values: FloatArray, usable: BoolArray) -> Arrays:
         """Exact decomposition of the finite templates."""
+        from sklearn.decomposition import PCA
+
         points = values[usable]
         n = self.params.n_components
         if len(points) < 2 or n > min(points.shape):

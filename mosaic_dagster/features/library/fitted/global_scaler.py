@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from sklearn.preprocessing import StandardScaler
 
 from mosaic_dagster.features.kernels.arrays import BoolArray, FloatArray
 from mosaic_dagster.features.library.rows import numbers
@@ -44,6 +43,8 @@ class GlobalScaler(TemplateFitted[TemplateParams]):
 
     def fit_templates(self, values: FloatArray, usable: BoolArray) -> Arrays:
         """Mean and scale of the finite templates."""
+        from sklearn.preprocessing import StandardScaler
+
         scaler = StandardScaler().fit(values[usable])
         return {
             "mean": scaler.mean_,

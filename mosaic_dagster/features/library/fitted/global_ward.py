@@ -11,7 +11,6 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 from pydantic import Field
-from scipy.cluster.hierarchy import fcluster, linkage
 
 from mosaic_dagster.errors import FeatureError, FitError, ParamsError
 from mosaic_dagster.features.inputs import InputStream
@@ -126,6 +125,8 @@ class GlobalWard(TemplateFitted[GlobalWardParams]):
 
     def fit_templates(self, values: FloatArray, usable: BoolArray) -> Arrays:
         """Hierarchy of the finite templates."""
+        from scipy.cluster.hierarchy import linkage
+
         n = int(usable.sum())
         if n < 2:
             msg = f"global-ward cannot merge {n} usable template(s)."
@@ -180,6 +181,8 @@ class GlobalWard(TemplateFitted[GlobalWardParams]):
         return notes
 
     def _cut_linkage(self) -> _Cut:
+        from scipy.cluster.hierarchy import fcluster
+
         state = self.fitted()
         if str(state["method"]) != self.params.method:
             msg = (

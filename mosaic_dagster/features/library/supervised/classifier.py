@@ -121,7 +121,7 @@ class Classifier(Feature[ClassifierParams]):
             self.templates = _read_templates(artifacts["templates"], self.params.templates)
         else:
             msg = f"{self.name} was given neither the file of its templates nor that of its model."
-            raise FeatureError(msg)
+            raise FeatureError(msg, "Give templates or model a StepRef.")
         return self.trained is not None
 
     def fit(self, stream: InputStream) -> None:
@@ -220,7 +220,7 @@ def _read_templates(path: Path, reference: StepRef | ArtifactSpec | None) -> pl.
     if missing or not chosen:
         what = f"no column {missing[0]!r}" if missing else "no numeric column"
         msg = f"{path.name} has {what}; it has {', '.join(table.columns)}."
-        raise MissingColumnError(msg)
+        raise MissingColumnError(msg, "Name columns that it has.")
     kept = {"label", "split"} & set(table.columns)
     return table.select(*[c for c in chosen if c not in kept], *sorted(kept))
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
-from sklearn.cluster import KMeans
 
 from mosaic_dagster.errors import FitError
 from mosaic_dagster.features.kernels.arhmm import Fit, FitSettings, Regression, fit, regression
@@ -143,5 +142,7 @@ def _best_fit(data: Regression, lengths: Sequence[int], settings: Settings) -> F
 
 
 def _first_labels(targets: FloatArray, n_states: int, random_state: int) -> IntArray:
+    from sklearn.cluster import KMeans
+
     kmeans = KMeans(n_clusters=n_states, n_init=1, random_state=random_state)
     return np.asarray(kmeans.fit_predict(targets), dtype=np.int64)

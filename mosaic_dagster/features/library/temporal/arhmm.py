@@ -155,7 +155,7 @@ class Arhmm(Feature[ArhmmParams]):
         elif self.params.model is not None:
             if "model" not in artifacts:
                 msg = "arhmm was not given the file of its model."
-                raise FeatureError(msg)
+                raise FeatureError(msg, "Give model a StepRef to an arhmm step.")
             self.state = _read_state(artifacts["model"])
         return self.state is not None
 

@@ -218,7 +218,7 @@ class PairWavelet(Feature[PairWaveletParams]):
         columns = columns or feature_columns(schema)
         if not columns:
             msg = f"pair-wavelet found no numeric value among the columns {', '.join(schema)}."
-            raise MissingColumnError(msg)
+            raise MissingColumnError(msg, "Name columns in cols.")
         return columns
 
     def _names(self, columns: list[str]) -> list[str]:

@@ -238,7 +238,7 @@ def _values(schema: pl.Schema) -> list[str]:
     columns = feature_columns(schema)
     if not columns:
         msg = f"temporal-stack found no numeric value among the columns {', '.join(schema)}."
-        raise MissingColumnError(msg)
+        raise MissingColumnError(msg, "Read a step that makes numbers.")
     return columns
 
 
