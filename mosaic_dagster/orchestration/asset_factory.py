@@ -26,25 +26,35 @@ from mosaic_dagster.orchestration.asset_keys import (
     step_key,
     tracks_key,
 )
-from mosaic_dagster.orchestration.descriptions import (
-    callback_description,
-    model_description,
-    step_description,
+from mosaic_dagster.orchestration.declared import (
+    Declared,
+    declared_callback,
+    declared_labels,
+    declared_model,
+    declared_predictions,
+    declared_report,
+    declared_step,
+    declared_tracks,
 )
 from mosaic_dagster.orchestration.events import backfill_policy, event_writer
 from mosaic_dagster.orchestration.io_manager import StepOutputStream
 from mosaic_dagster.orchestration.partitions import entries_definition
+from mosaic_dagster.orchestration.quality_checks import check_results, check_specs
 from mosaic_dagster.orchestration.reports import announce_report, refuse_unfinished
 from mosaic_dagster.orchestration.run_session import RunSession, session_of
+from mosaic_dagster.orchestration.standing import standing_results, standing_spec
 from mosaic_dagster.orchestration.store_runs import ending_store_run
 from mosaic_dagster.orchestration.tags import ENGINE_TAG
 from mosaic_dagster.pipeline import CallbackStep, FeatureStep, Pipeline, Study, TrainingStep
 from mosaic_dagster.pipeline.reasons import declared_version
 from mosaic_dagster.pipeline.selection import StepStream
 from mosaic_dagster.pipeline.steps import TRACKS, Step, is_ingested, labels_step
+from mosaic_dagster.quality import Rule
 
 # Dagster's own annotation calls it a type, and its decorator wants an instance.
 _NOTHING = cast("dg.DagsterType", dg.Nothing)
+
+_Yielded = Iterator[dg.Output[Any] | dg.AssetCheckResult]
 
 MakeStream = Callable[[RunSession], StepStream]
 
@@ -83,10 +93,9 @@ class AssetFactory:
         return self._asset(
             tracks_key(self.dataset),
             lambda session: session.run.ingested_stream(TRACKS),
-            description="Tracks of each recording, read from its source files.",
+            declared_tracks(self.study),
             group=group_name(self.dataset),
             partitioned=True,
-            kinds={"polars", "parquet"},
             code_version="1",
         )
 
@@ -96,10 +105,9 @@ class AssetFactory:
         return self._asset(
             ingested_key(self.dataset, name),
             lambda session: session.run.ingested_stream(name),
-            description=f"Labels of kind {kind!r} of each recording that has any.",
+            declared_labels(self.study, kind),
             group=group_name(self.dataset),
             partitioned=True,
-            kinds={"polars", "parquet"},
             code_version="1",
         )
 
@@ -116,7 +124,10 @@ class AssetFactory:
 
     def report(self, pipeline: Pipeline) -> dg.AssetsDefinition:
         """The asset that tells what a run did, and fails it when something failed."""
-        key = report_key(self.dataset, pipeline.name)
+        key, declared = (
+            report_key(self.dataset, pipeline.name),
+            declared_report(self.study, pipeline),
+        )
         deps = [dg.AssetDep(tracks_key(self.dataset), partition_mapping=_all())]
         deps += [
             dg.AssetDep(
@@ -130,15 +141,18 @@ class AssetFactory:
             key=key,
             deps=deps,
             group_name=group_name(self.dataset, pipeline.name),
-            kinds={"report"},
+            kinds=set(declared.kinds),
+            tags=declared.tags,
             owners=list(self.owners),
             required_resource_keys=self._resources,
             dagster_type=_NOTHING,
-            description=f"What the last run of {pipeline.name!r} made, found and failed to make.",
+            check_specs=[standing_spec(self.study, pipeline)],
+            description=declared.description,
         )
-        def report_asset(context: dg.AssetExecutionContext) -> Iterator[dg.Output[None]]:
+        def report_asset(context: dg.AssetExecutionContext) -> _Yielded:
             session = self._session(context)
             yield announce_report(context, session, pipeline, key)
+            yield from standing_results(context, self.study, session.dataset, pipeline)
             with ending_store_run(session, pipeline.name):
                 session.run.report(pipeline.name).raise_if_failed()
                 refuse_unfinished(session, pipeline)
@@ -159,14 +173,13 @@ class AssetFactory:
         return self._asset(
             step_key(self.dataset, pipeline.name, step.name),
             lambda session: session.run.entry_stream(pipeline.name, step.name),
-            description=step_description(step),
+            declared_step(self.study, pipeline, step),
             group=group_name(self.dataset, pipeline.name),
             partitioned=True,
-            kinds={"polars", "parquet"},
             code_version=declared_version(step),
             deps=deps,
             upstream=self._upstream(pipeline, step),
-            tags={"mosaic/feature": step.feature_cls.name},
+            rules=step.rules,
         )
 
     def _model(self, pipeline: Pipeline, step: FeatureStep) -> dg.AssetsDefinition:
@@ -183,14 +196,12 @@ class AssetFactory:
         return self._asset(
             model_key(self.dataset, pipeline.name, step.name),
             lambda session: session.run.fit_stream(pipeline.name, step.name),
-            description=model_description(step),
+            declared_model(self.study, pipeline, step),
             group=group_name(self.dataset, pipeline.name),
             partitioned=False,
-            kinds={"scikitlearn" if step.feature_cls.fits == "templates" else "polars"},
             code_version=declared_version(step),
             deps=deps,
             upstream=self._upstream(pipeline, step),
-            tags={"mosaic/feature": step.feature_cls.name},
         )
 
     def _callback(self, pipeline: Pipeline, step: CallbackStep) -> dg.AssetsDefinition:
@@ -213,13 +224,13 @@ class AssetFactory:
         return self._asset(
             (model_key if trains else step_key)(self.dataset, pipeline.name, step.name),
             make_stream,
-            description=callback_description(step),
+            declared_callback(self.study, pipeline, step),
             group=group_name(self.dataset, pipeline.name),
             partitioned=step.per_entry,
-            kinds={"scikitlearn"} if trains else {"python"},
             code_version=step.version,
             deps=deps,
             upstream=self._upstream(pipeline, step),
+            rules=step.rules,
         )
 
     def _predictions(self, pipeline: Pipeline, step: TrainingStep) -> dg.AssetsDefinition:
@@ -227,10 +238,9 @@ class AssetFactory:
         return self._asset(
             step_key(self.dataset, pipeline.name, step.name),
             lambda session: session.run.predictions_stream(pipeline.name, step.name),
-            description=f"What the models of {step.name!r} predicted, and how well.",
+            declared_predictions(self.study, pipeline, step),
             group=group_name(self.dataset, pipeline.name),
             partitioned=False,
-            kinds={"parquet"},
             code_version=step.version,
             deps=[dg.AssetDep(model)],
             upstream={"state": model.to_user_string()},
@@ -240,17 +250,16 @@ class AssetFactory:
         self,
         key: dg.AssetKey,
         make_stream: MakeStream,
+        declared: Declared,
         *,
-        description: str,
         group: str,
         partitioned: bool,
-        kinds: set[str],
         code_version: str,
         deps: Sequence[dg.AssetDep] = (),
         upstream: dict[str, str] | None = None,
-        tags: dict[str, str] | None = None,
+        rules: Sequence[Rule] = (),
     ) -> dg.AssetsDefinition:
-        """An asset whose body selects, plans and hands over a lazy stream."""
+        """An asset whose body selects, plans, hands over a lazy stream, and judges it."""
 
         @dg.asset(
             key=key,
@@ -259,22 +268,31 @@ class AssetFactory:
             required_resource_keys=self._resources,
             partitions_def=entries_definition(self.dataset) if partitioned else None,
             backfill_policy=backfill_policy() if partitioned else None,
-            description=description,
+            description=declared.description,
             group_name=group,
-            kinds=kinds,
+            kinds=set(declared.kinds),
             code_version=code_version,
             owners=list(self.owners),
-            tags=tags,
+            tags=declared.tags,
+            metadata=declared.metadata,
+            check_specs=check_specs(key, rules),
         )
-        def step_asset(context: dg.AssetExecutionContext) -> Iterator[dg.Output[Any]]:
+        def step_asset(context: dg.AssetExecutionContext) -> _Yielded:
             session = self._session(context)
             stream, writer = make_stream(session), event_writer()
             output = StepOutputStream(session, stream, writer, code_version, upstream or {})
             yield dg.Output(output, metadata=writer.output_metadata(context))
-            with ending_store_run(session, stream.pipeline, unless_reported=True):
-                self._fail_where_due(context, output, key)
+            yield from self._judged(context, output, key)
 
         return step_asset
+
+    def _judged(
+        self, context: dg.AssetExecutionContext, output: StepOutputStream, key: dg.AssetKey
+    ) -> Iterator[dg.AssetCheckResult]:
+        """What came of the checks of an asset that was made, and then its failure, if it is one."""
+        yield from check_results(context, output.session, output.stream, key)
+        with ending_store_run(output.session, output.stream.pipeline, unless_reported=True):
+            self._fail_where_due(context, output, key)
 
     def _fail_where_due(
         self, context: dg.AssetExecutionContext, output: StepOutputStream, key: dg.AssetKey
@@ -286,6 +304,7 @@ class AssetFactory:
         known = set(output.session.run.tracks.keys)
         stopped = [key for key in (*report.failures, *report.blocked) if key in known]
         output.writer.planned(context, key, stopped)
+        output.session.note_stopped(key.to_user_string(), stopped)
         if not output.session.reports(output.stream.pipeline):
             raise dg.Failure(
                 f"{key.to_user_string()}: {len(report.failures)} failed, "

@@ -27,6 +27,8 @@ import polars as pl
 from mosaic_dagster.dataset import Dataset
 from mosaic_dagster.errors import EntryNotFoundError
 from mosaic_dagster.orchestration.asset_keys import step_of
+from mosaic_dagster.orchestration.column_words import Recordings
+from mosaic_dagster.orchestration.declared import measures
 from mosaic_dagster.orchestration.event_types import (
     NEVER_MADE,
     EntryEvent,
@@ -150,6 +152,7 @@ class _Drawing:
         self.name = context.asset_key.to_user_string()
         self.announced = 0
         self.last: Outcome | None = None
+        self.held: list[Outcome] = []
         upstream = output.upstream.items()
         self.reads_renewed = any(
             role.startswith("param:") and asset in self.session.renewed for role, asset in upstream
@@ -164,21 +167,28 @@ class _Drawing:
             for outcome in chunk.outcomes
             if outcome.state != "failed" and self._is_wanted(outcome, adopted)
         ]
+        if stream.gated:
+            # What the checks refuse is known when everything is made.
+            self.held += good
+        else:
+            self._announce_but_last(good)
+        report_progress(stream, len(chunk.outcomes))
+        done = stream.report.made + stream.report.fresh + stream.report.adopted
+        if done + len(stream.report.failures) < stream.total:
+            self.context.log.info(f"{self.name}: {_so_far(stream)}")
+
+    def _announce_but_last(self, good: list[Outcome]) -> None:
         if good:
             # The last entry is held back: it carries the preview, and is announced at the end.
             if self.last is not None:
                 good.insert(0, self.last)
             self.last = good.pop()
             self._announce(good, {})
-        report_progress(stream, len(chunk.outcomes))
-        self.context.log.info(
-            f"{self.name}: {stream.report.made} made, {stream.report.fresh} up to date, "
-            f"{stream.report.adopted} found, {len(stream.report.failures)} failed "
-            f"of {stream.total}"
-        )
 
     def close(self) -> None:
         stream, session = self.output.stream, self.session
+        refused = session.run.settle(stream)
+        self._announce_but_last([outcome for outcome in self.held if outcome.key not in refused])
         if self.last is not None:
             self._announce([self.last], self._preview(self.last))
         with session.dataset.registry.session():
@@ -187,6 +197,7 @@ class _Drawing:
         if self.output.writer.mode == "batch" or is_deferred(self.context):
             # Else the output's metadata is that of the event, which has the summary already.
             self.context.add_output_metadata(_summary(stream))
+        self.context.log.info(f"{self.name}: done. {_so_far(stream)}{_first_failure(stream)}")
         stopped = [*stream.report.failures, *stream.report.blocked]
         self.output.writer.finish(
             self.context, self.asset, announced=self.announced, failed=stopped
@@ -217,13 +228,15 @@ class _Drawing:
     def _event(self, outcome: Outcome, more: Mapping[str, Any]) -> EntryEvent:
         assert outcome.output_sha256 is not None
         metadata: dict[str, Any] = {
-            "dagster/row_count": outcome.rows,
             "bytes": outcome.bytes,
             "seconds": round(outcome.seconds, 4),
             "run_id": outcome.run_id,
             "digest": outcome.output_sha256[:_DIGITS],
             "made": "now" if outcome.made else "before",
         }
+        if outcome.ext != STATE_EXT:
+            # A fitted state and the files of a callback have no rows; a zero would look lost.
+            metadata["dagster/row_count"] = outcome.rows
         return EntryEvent(
             partition=outcome.key or None,
             digest=outcome.output_sha256,
@@ -275,7 +288,14 @@ class _Drawing:
             paths = {n: objects.path(sha, member_ext(n)) for n, sha in members.items()}
             return state_preview(paths)
         table = read_table(objects.path(outcome.output_sha256, outcome.ext))
-        return table_preview(table, f"{outcome.step}, {outcome.key}")
+        of = None
+        if not outcome.pipeline or self._measures(outcome):
+            manifest = self.session.dataset.manifest
+            of = Recordings(manifest.unit, manifest.keypoints)
+        return table_preview(table, f"{outcome.step}, {outcome.key}", of)
+
+    def _measures(self, outcome: Outcome) -> bool:
+        return measures(self.session.run.evaluations[outcome.pipeline].bound.graph, outcome.step)
 
     def _look_at_models(self, outcome: Outcome, evaluation: Evaluation) -> dict[str, Any]:
         trained = trained_of(evaluation, outcome.step)
@@ -307,6 +327,22 @@ def _summary(stream: StepStream) -> dict[str, Any]:
     if report.notes:
         metadata["notes"] = "\n".join(report.notes)
     return metadata
+
+
+def _so_far(stream: StepStream) -> str:
+    report = stream.report
+    counts = {
+        "made": report.made, "up to date": report.fresh, "found": report.adopted,
+        "failed": len(report.failures), "blocked": len(report.blocked),
+    }  # fmt: skip
+    told = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
+    return f"{told or 'nothing to do'}, of {stream.total}."
+
+
+def _first_failure(stream: StepStream) -> str:
+    for key, message in stream.report.failures.items():
+        return f" {key or 'The fit'}: {message}"
+    return ""
 
 
 def _heads_of(dataset: Dataset, asset: dg.AssetKey) -> dict[str, Head]:

@@ -10,11 +10,11 @@ import polars as pl
 from mosaic_dagster.dataset import Dataset
 from mosaic_dagster.orchestration.previews import frame_table
 from mosaic_dagster.pipeline.store_run import best_scores
+from mosaic_dagster.pipeline.trained_results import mean_scores
 from mosaic_dagster.pipeline.training import Trained
 from mosaic_dagster.store import WorkspaceStore
 
 _MOST_ROWS = 50
-_SCORES = ("val_score", "test_score", "train_score")
 
 
 def models_preview(trained: Trained, dataset: Dataset, action_key: str) -> dict[str, Any]:
@@ -41,12 +41,7 @@ def scores_preview(trained: Trained) -> dict[str, Any]:
     scores = trained.scores()
     best_val, best_test, metric = best_scores(trained.chains)
     numbers = {"best_val_score": best_val, "best_test_score": best_test, "metric": metric}
-    by_model = scores.group_by(
-        "model", "preprocessings", "partition", "metric", maintain_order=True
-    )
-    table = by_model.agg(
-        *(pl.col(name).mean() for name in _SCORES), pl.len().cast(pl.Int64).alias("predictions")
-    )
+    table = mean_scores(trained)
     return {
         "predictions": scores.height,
         "scores": frame_table(table.head(_MOST_ROWS)),

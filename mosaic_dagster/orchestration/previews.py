@@ -13,6 +13,7 @@ import polars as pl
 
 from mosaic_dagster.charts import quick_lines
 from mosaic_dagster.features import feature_columns
+from mosaic_dagster.orchestration.column_words import Recordings, told_schema
 from mosaic_dagster.pipeline.results import StepResult
 from mosaic_dagster.store.content.codecs import read_table
 
@@ -23,23 +24,20 @@ _PANELS = 2
 _LARGEST_PICTURE = 400_000
 
 
-def table_preview(table: pl.DataFrame, title: str) -> dict[str, Any]:
+def table_preview(table: pl.DataFrame, title: str, of: Recordings | None = None) -> dict[str, Any]:
     """Metadata of one entry's table: column schema, first rows, a plot of a few columns."""
     metadata: dict[str, Any] = {
-        "dagster/column_schema": column_schema(table.schema),
+        "dagster/column_schema": told_schema(table.schema, of),
         "columns": table.width,
     }
+    if "id" in table.columns:
+        metadata["individuals"] = table["id"].n_unique()
     if table.height:
         metadata["head"] = head_table(table)
         columns = feature_columns(table)
         if columns:
             metadata["preview"] = picture(quick_lines(table, columns[:_PANELS], title))
     return metadata
-
-
-def column_schema(schema: Mapping[str, pl.DataType]) -> dg.TableSchema:
-    """Columns and types as Dagster shows them."""
-    return dg.TableSchema([dg.TableColumn(name, str(dtype)) for name, dtype in schema.items()])
 
 
 def head_table(table: pl.DataFrame, rows: int = _ROWS) -> dg.TableMetadataValue:

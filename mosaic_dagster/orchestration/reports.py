@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -14,6 +15,7 @@ from mosaic_dagster.orchestration.run_session import RunSession
 from mosaic_dagster.pipeline import Pipeline, RunReport, StepResult
 from mosaic_dagster.pipeline.callbacks import export_folder
 from mosaic_dagster.pipeline.status import STOPPED
+from mosaic_dagster.reporting import write_report
 
 _MOST_FAILURES = 100
 
@@ -27,6 +29,7 @@ def announce_report(
     event = EntryEvent(None, digest(_content(report)), report_metadata(session, pipeline, report))
     # Without a code version: a report tells of its own run, so it is never out of date.
     writer.materialized(context, key, "", [event])
+    context.log.info(f"{key.to_user_string()}: {_last_words(report)}")
     return dg.Output(None, metadata=writer.output_metadata(context))
 
 
@@ -45,6 +48,7 @@ def report_metadata(session: RunSession, pipeline: Pipeline, report: RunReport) 
         "failed": sum(len(step.failures) for step in report),
         "blocked": sum(len(step.blocked) for step in report),
         "exports": dg.MetadataValue.path(str(export_folder(session.dataset, pipeline.name))),
+        "page": dg.MetadataValue.path(str(_page(session, pipeline))),
     }
     if not report.is_good:
         metadata["failures"] = frame_table(report.failures().head(_MOST_FAILURES))
@@ -83,6 +87,18 @@ def refuse_unfinished(session: RunSession, pipeline: Pipeline) -> None:
             f"{len(stopped)} results are failed or blocked: {shown}. `mosaic run` tries again.",
             allow_retries=False,
         )
+
+
+def _last_words(report: RunReport) -> str:
+    found = sum(step.fresh + step.adopted for step in report)
+    failed = sum(len(step.failures) for step in report)
+    blocked = sum(len(step.blocked) for step in report)
+    return f"{report.made} results made, {found} found, {failed} failed, {blocked} blocked."
+
+
+def _page(session: RunSession, pipeline: Pipeline) -> Path:
+    """The page to send around; one that says the same already is left as it is."""
+    return write_report(session.dataset, pipeline, redraw=False).path
 
 
 def _content(report: RunReport) -> dict[str, Any]:

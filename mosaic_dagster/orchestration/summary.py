@@ -5,11 +5,18 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+import dagster as dg
+import polars as pl
+
+from mosaic_dagster.orchestration.previews import frame_table
 from mosaic_dagster.orchestration.refresh import RefreshResult
 from mosaic_dagster.pipeline import RunReport
 
 _MOST_NAMES = 8
+_MOST_FAILURES = 50
+_KINDS = ("made", "fresh", "adopted", "failed", "blocked")
 _MOST_FILES = 20
 
 
@@ -27,6 +34,46 @@ def refresh_summary(results: Sequence[tuple[RefreshResult, RunReport | None]]) -
     return "\n".join(lines)
 
 
+def refresh_metadata(
+    results: Sequence[tuple[RefreshResult, RunReport | None]],
+) -> dict[str, Any]:
+    """What a refresh did, for its page: a row per dataset and step, and the runs that did it."""
+    schema: dict[str, Any] = {"dataset": pl.String, "step": pl.String}
+    schema |= dict.fromkeys(_KINDS, pl.Int64)
+    rows = [
+        {"dataset": result.dataset.name} | {name: row[name] for name in ("step", *_KINDS)}
+        for result, report in results
+        if report is not None
+        for row in report.table().iter_rows(named=True)
+    ]
+    table = pl.DataFrame(rows, schema=schema)
+    metadata: dict[str, Any] = {name: int(table[name].sum()) for name in _KINDS}
+    metadata["new recordings"] = sum(len(result.new_entries) for result, _ in results)
+    if rows:
+        metadata["steps"] = frame_table(table)
+    for result, _ in results:
+        if result.run_id is not None:
+            metadata[f"run of {result.dataset.name}"] = dg.MetadataValue.dagster_run(result.run_id)
+    failed = [
+        {"dataset": result.dataset.name, **row}
+        for result, report in results
+        if report is not None
+        for row in report.failures().iter_rows(named=True)
+    ]
+    if failed:
+        metadata["failures"] = frame_table(pl.DataFrame(failed[:_MOST_FAILURES]))
+    return metadata
+
+
+def outcome_lines(results: Sequence[tuple[RefreshResult, RunReport | None]]) -> list[str]:
+    """One line per dataset: what was made of it, for the log of the run."""
+    return [
+        _outcome_lines(result.dataset.name, result, report)[0]
+        + (f" (run {result.run_id})" if result.run_id else "")
+        for result, report in results
+    ]
+
+
 def failure_lines(result: RefreshResult, report: RunReport | None) -> list[str]:
     """What failed in a dataset, a line each; the rest is counted."""
     failed = report.failures().filter(state="failed") if report is not None else None
@@ -35,7 +82,10 @@ def failure_lines(result: RefreshResult, report: RunReport | None) -> list[str]:
         f"  FAILED {row['step']} {row['entry']}: {row['message']}"
         for row in ([] if failed is None else failed.iter_rows(named=True))
     ]
-    lines += [f"  PROBLEM {where}: {why}" for where, why in result.problems.items()]
+    lines += [
+        f"  PROBLEM {why if where in why else f'{where}: {why}'}"
+        for where, why in result.problems.items()
+    ]
     more = len(lines) - _MOST_NAMES
     told = lines[:_MOST_NAMES]
     return [*told, f"  and {more} more; see `mosaic status`"] if more > 0 else told
@@ -46,6 +96,7 @@ def _dataset_lines(result: RefreshResult, report: RunReport | None) -> list[str]
     lines = [f"{name}: {len(result.new_entries)} new recordings"] if result.new_entries else []
     lines += _outcome_lines(name, result, report)
     lines += failure_lines(result, report)
+    lines += [f"  AWAY {told}" for told in result.absent]
     if result.vanished:
         gone = f"  {len(result.vanished)} source files are gone; what was made of them stays:"
         lines += [gone, *(f"    {path}" for path in result.vanished[:_MOST_NAMES])]
@@ -74,9 +125,8 @@ def _outcome_lines(name: str, result: RefreshResult, report: RunReport | None) -
     found = sum(step.fresh + step.adopted for step in report)
     made = f"{report.made} results made" if report.made else "nothing was computed"
     lines = [f"{name}: {made}, {found} found in the store, {failed} failed, {blocked} blocked"]
-    kinds = ("made", "fresh", "adopted", "failed", "blocked")
     for row in report.table().iter_rows(named=True):
-        told = ", ".join(f"{row[kind]} {kind}" for kind in kinds if row[kind])
+        told = ", ".join(f"{row[kind]} {kind}" for kind in _KINDS if row[kind])
         lines.append(f"  {row['step']:<28} {told or 'nothing to do'}")
     return lines
 

@@ -68,6 +68,8 @@ def test_a_model_shows_its_files(refresh: Refresh, events: Look) -> None:
     refresh()
     (event,) = events("layered/mean/model")
     assert set(event.metadata["files"].value) == {"mean.json", "model"}
+    # "Row count 0" on the page of a fit looks as if it had seen nothing.
+    assert "dagster/row_count" not in event.metadata
 
 
 def test_pictures_of_callbacks_are_on_their_page_and_in_the_report(
