@@ -16,10 +16,18 @@ from mosaic_dagster.orchestration.asset_keys import (
     report_key,
     step_key,
 )
+from mosaic_dagster.orchestration.quality_checks import check_keys
 from mosaic_dagster.orchestration.refresh import JobRunner, RefreshResult, refresh_dataset
 from mosaic_dagster.orchestration.requests import RefreshRequest, split_request
+from mosaic_dagster.orchestration.run_process import note_process
 from mosaic_dagster.orchestration.run_session import close_session, find_session
-from mosaic_dagster.orchestration.summary import failure_lines, refresh_summary
+from mosaic_dagster.orchestration.standing import standing_key
+from mosaic_dagster.orchestration.summary import (
+    failure_lines,
+    outcome_lines,
+    refresh_metadata,
+    refresh_summary,
+)
 from mosaic_dagster.pipeline import Pipeline, RunReport, Study
 from mosaic_dagster.pipeline.steps import has_model
 
@@ -44,18 +52,21 @@ def asset_jobs(studies: Sequence[Study]) -> list[Any]:
     for study in studies:
         name = study.dataset.name
         read = [ingested_key(name, made) for made in study.ingested()]
-        keys = list(read)
+        keys, checks = list(read), list[dg.AssetCheckKey]()
         for pipeline in study.pipelines:
             own = pipeline_keys(study, pipeline)
+            judged = [*check_keys(study, pipeline), standing_key(study, pipeline)]
             keys += own
+            checks += judged
             jobs.append(
                 _asset_job(
                     job_name(name, pipeline.name),
                     [*read, *own],
+                    judged,
                     f"Pipeline {pipeline.name!r} on dataset {name!r}.",
                 )
             )
-        jobs.append(_asset_job(job_name(name), keys, f"Everything of dataset {name!r}."))
+        jobs.append(_asset_job(job_name(name), keys, checks, f"Everything of dataset {name!r}."))
     return jobs
 
 
@@ -70,18 +81,26 @@ def pipeline_keys(study: Study, pipeline: Pipeline) -> list[dg.AssetKey]:
     return keys
 
 
-def _asset_job(name: str, keys: Sequence[dg.AssetKey], description: str) -> Any:
+def _asset_job(
+    name: str,
+    keys: Sequence[dg.AssetKey],
+    checks: Sequence[dg.AssetCheckKey],
+    description: str,
+) -> Any:
+    # Dagster would add every check of these assets, also the one that reads a whole store.
+    assets = dg.AssetSelection.assets(*keys).without_checks()
     return dg.define_asset_job(
         name,
-        # Dagster would add the checks of its assets, which read whole stores.
-        selection=dg.AssetSelection.assets(*keys).without_checks(),
+        selection=assets | dg.AssetSelection.checks(*checks) if checks else assets,
         executor_def=dg.in_process_executor,
         description=description,
     )
 
 
 def refresh_job(
-    studies: Sequence[Study], find_job: Callable[[str], dg.JobDefinition]
+    studies: Sequence[Study],
+    find_job: Callable[[str], dg.JobDefinition],
+    resources: Mapping[str, Any],
 ) -> dg.JobDefinition:
     """The job that needs no partition: it finds out by itself what to run.
 
@@ -91,12 +110,16 @@ def refresh_job(
         All studies of the code location.
     find_job
         Gives the asset job of a name.
+    resources
+        All resources, by name. The job brings its own, so that it is complete as it stands: what
+        lacks some is copied by Dagster for every sensor that names it.
     """
-    resources = {f"{study.dataset.name}_workspace" for study in studies}
+    own = {name: resources[name] for name in (f"{s.dataset.name}_workspace" for s in studies)}
 
-    @dg.op(required_resource_keys=resources, out=dg.Out(dg.Nothing))
+    @dg.op(required_resource_keys=set(own), out=dg.Out(dg.Nothing))
     def bring_up_to_date(context: dg.OpExecutionContext, config: RefreshConfig) -> None:
         """Register new recordings, plan, and run what is out of date."""
+        note_process(context.instance, context.run)
         request = RefreshRequest(**config.model_dump())
         results = [
             _refresh_one(context, study, part, find_job)
@@ -104,10 +127,14 @@ def refresh_job(
         ]
         sys.stdout.write(refresh_summary(results))
         sys.stdout.flush()
+        for line in outcome_lines(results):
+            context.log.info(line)
         _raise_if_failed(results)
+        context.add_output_metadata(refresh_metadata(results))
 
     @dg.job(
         name=REFRESH,
+        resource_defs=own,
         executor_def=dg.in_process_executor,
         description="Brings everything up to date: new and changed recordings, and what "
         "parameters or code made stale.",
@@ -163,9 +190,8 @@ def _raise_if_failed(results: Sequence[tuple[RefreshResult, RunReport | None]]) 
     if not bad:
         return
     lines = [line for result, report in bad for line in failure_lines(result, report)]
-    runs = [result.run_id for result, _ in bad if result.run_id]
     raise dg.Failure(
         "\n".join(["Not everything could be brought up to date.", *lines]),
-        metadata={"runs": dg.MetadataValue.json(runs)},
+        metadata=refresh_metadata(results),
         allow_retries=False,
     )

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import dagster as dg
 
 from mosaic_dagster.errors import ScopeError
+from mosaic_dagster.orchestration.partition_rows import delete_partitions
 from mosaic_dagster.orchestration.tags import RANGE_END_TAG, RANGE_START_TAG
 
 PARTITION_TAG = "dagster/partition"
@@ -36,8 +37,7 @@ def forget_entries(instance: dg.DagsterInstance, dataset: str, keys: Sequence[st
     name = f"{dataset}_entries"
     known = set(keys)
     gone = [key for key in instance.get_dynamic_partitions(name) if key not in known]
-    for key in gone:
-        instance.delete_dynamic_partition(name, key)
+    delete_partitions(instance, name, gone)
     return gone
 
 

@@ -30,6 +30,7 @@ from mosaic_dagster.orchestration.tags import (
 from mosaic_dagster.orchestration.work import Work, needed_work
 from mosaic_dagster.pipeline import DatasetRun, Engine, Pipeline, Selection, Study
 from mosaic_dagster.pipeline.callbacks import export_folder, restore_exports
+from mosaic_dagster.pipeline.ingested import ABSENT, UNSETTLED
 from mosaic_dagster.pipeline.status import DONE
 
 
@@ -47,6 +48,10 @@ class RefreshResult:
         The inner Dagster run, if one was needed.
     problems
         What is wrong with sources or entries that no run can mend.
+    vanished
+        Source files that are gone, each with its new name where that is known.
+    absent
+        Folders of sources that are not there, and what to do.
     errors
         What stopped the run or a step of it, apart from entries that failed.
     """
@@ -58,6 +63,7 @@ class RefreshResult:
     succeeded: bool = True
     problems: dict[str, str] = field(default_factory=dict)
     vanished: list[str] = field(default_factory=list)
+    absent: list[str] = field(default_factory=list)
     recordings: int = 0
     pictures: list[str] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
@@ -93,7 +99,8 @@ def refresh_dataset(
     work = needed_work(run, study, dataset.registry.announced(instance_id(instance)))
     result = RefreshResult(
         dataset, new, work.counts, problems=lasting_problems(run),
-        vanished=[path for state in run.ingested.values() for path in state.vanished],
+        vanished=[path for state in run.ingested.values() for path in state.told_vanished],
+        absent=[told for state in run.ingested.values() for told in state.absent],
         recordings=len(run.tracks.keys),
     )  # fmt: skip
     if work.assets:
@@ -110,9 +117,13 @@ def lasting_problems(run: DatasetRun) -> dict[str, str]:
     problems: dict[str, str] = {}
     for state in run.ingested.values():
         problems |= state.refused
-        for key, status in state.statuses.items():
-            if status.state == "blocked":
-                problems[key if state is run.tracks else f"{state.asset} {key}"] = status.reason
+        blocked = {k: s.reason for k, s in state.statuses.items() if s.state == "blocked"}
+        away = [key for key, reason in blocked.items() if reason == ABSENT]
+        if away:
+            problems[state.asset] = f"{len(away)} recordings cannot be read: {ABSENT}."
+        for key, reason in blocked.items():
+            if reason not in (ABSENT, UNSETTLED):
+                problems[key if state is run.tracks else f"{state.asset} {key}"] = reason
     return problems
 
 

@@ -13,13 +13,20 @@ from mosaic_dagster.errors import RunFailedError
 def step_errors(done: dg.ExecuteInProcessResult) -> Iterator[str]:
     """Why steps failed, in the order in which they did."""
     for event in done.all_events:
-        if event.is_step_failure:
-            failure = event.step_failure_data
-            told = failure.user_failure_data
-            if told is not None and told.description:
-                yield told.description
-            elif failure.error is not None:
-                yield inner_message(failure.error)
+        if event.is_step_failure and (text := failure_text(event)):
+            yield text
+
+
+def failure_text(event: dg.DagsterEvent) -> str:
+    """Why a step or a run failed; empty when the event does not say."""
+    if event.is_step_failure:
+        failure = event.step_failure_data
+        told = failure.user_failure_data
+        if told is not None and told.description:
+            return told.description
+        return inner_message(failure.error) if failure.error is not None else ""
+    error = event.job_failure_data.error if event.is_job_failure else None
+    return inner_message(error) if error is not None else ""
 
 
 def unexpected_errors(done: dg.ExecuteInProcessResult) -> list[str]:

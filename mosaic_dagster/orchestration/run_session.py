@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 
 import dagster as dg
 
@@ -25,11 +26,19 @@ from mosaic_dagster.orchestration.asset_keys import (
 )
 from mosaic_dagster.orchestration.partitions import keys_of_run
 from mosaic_dagster.orchestration.requests import forced_steps
-from mosaic_dagster.orchestration.tags import FORCE_TAG, SELECTION_TAG
+from mosaic_dagster.orchestration.run_process import note_process
+from mosaic_dagster.orchestration.tags import (
+    FORCE_TAG,
+    RETRY_TAG,
+    SELECTION_TAG,
+    UNSETTLED_TAG,
+)
 from mosaic_dagster.pipeline import DatasetRun, Engine, Selection, Study
 from mosaic_dagster.pipeline.status import MODEL
 
 _KEPT = 4
+_NOTHING_SHOWN = ""
+"""In the place of a digest, which no result has."""
 
 
 @dataclass
@@ -79,6 +88,14 @@ class RunSession:
             self.announced[asset, key] = digest
             self.to_announce.append((asset, key, digest))
 
+    def note_stopped(self, asset: str, keys: Sequence[str]) -> None:
+        """Remember that these show as failed now, whatever was announced of them before.
+
+        When an edit is undone their old results are up to date again, and are announced anew.
+        """
+        self.note_announced(asset, [(key, _NOTHING_SHOWN) for key in keys])
+        self.flush()
+
     def flush(self) -> None:
         """Write what was announced to the registry."""
         if self.to_announce:
@@ -101,6 +118,7 @@ def session_of(
     """The session of the running Dagster run for a dataset."""
     run_key = (context.run.run_id, str(dataset.path))
     if run_key not in _sessions:
+        note_process(context.instance, context.run)
         _sessions[run_key] = _open(context, study, dataset, engine)
         while len(_sessions) > _KEPT:
             _sessions.popitem(last=False)
@@ -141,6 +159,8 @@ def _open(
             name for name in study.ingested() if ingested_key(study.dataset.name, name) in selected
         ],
         forced=forced_steps(study.pipelines, tags.get(FORCE_TAG)),
+        retries=tags.get(RETRY_TAG) != "false",
+        unsettled=_unsettled(dataset, tags),
     )
     facts = {"dagster_run_id": context.run.run_id, "dagster_job": context.run.job_name}
     run = DatasetRun(dataset, study.pipelines, engine, selection, facts)
@@ -148,6 +168,12 @@ def _open(
         msg = f"Dataset {study.dataset.name!r} has no entry {', '.join(keys[:5])}."
         raise ScopeError(msg, "`mosaic status` counts the entries; `refresh` registers new ones.")
     return RunSession(study, dataset, run, instance_id(context.instance), by_selection, selected)
+
+
+def _unsettled(dataset: Dataset, tags: Mapping[str, str]) -> frozenset[Path]:
+    if UNSETTLED_TAG not in tags:
+        return frozenset()
+    return frozenset(map(Path, dataset.registry.selection(tags[UNSETTLED_TAG])))
 
 
 def steps_in(study: Study, selected: AbstractSet[dg.AssetKey]) -> Mapping[str, list[str]]:

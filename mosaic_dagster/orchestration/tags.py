@@ -25,5 +25,23 @@ FORCE_TAG: Final = "mosaic/force_from"
 ENGINE_TAG: Final = "mosaic/engine"
 """Where entries are computed in this run: ``sequential``, ``loky`` or ``dask``."""
 
+RETRY_TAG: Final = "mosaic/retry_failed"
+"""``"false"``: what failed before and would be made from the same inputs is left as it is."""
+
+UNSETTLED_TAG: Final = "mosaic/unsettled"
+"""Digest of a list of source files that the run does not see: they may still be written to."""
+
+SENSOR_TAG: Final = "mosaic/sensor"
+"""Name of the sensor that asked for the run."""
+
+PROCESS_TAG: Final = "mosaic/process"
+"""Machine, number and boot of the process that works at the run, as JSON."""
+
+ATTEMPT_TAG: Final = "mosaic/attempt"
+"""How often this work has been begun, this run included."""
+
+RESTART_TAG: Final = "mosaic/restart_of"
+"""Run id of the run that died and that this one takes the place of."""
+
 PARENT_TAG: Final = "mosaic/started_by"
 """Run id of the ``refresh`` that started this run."""

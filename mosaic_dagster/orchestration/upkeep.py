@@ -1,4 +1,4 @@
-"""Upkeep of the stores: an asset check per dataset, a job over all checks, a weekly schedule."""
+"""Upkeep of the stores: an asset check per dataset, and a job over all checks."""
 
 # Dagster reads the annotations of asset and op functions, so they are not postponed here.
 
@@ -18,9 +18,7 @@ from mosaic_dagster.store import LeavingFile, WorkspaceStore, collect
 
 STORE_IS_SOUND = "store_is_sound"
 STORE_UPKEEP = "store_upkeep"
-WEEKLY_STORE_UPKEEP = "weekly_store_upkeep"
 
-_SUNDAY_NIGHT = "0 3 * * 0"
 _MOST_ROWS = 100
 
 DAMAGED, MISSING, JOURNAL = "damaged objects", "missing objects", "damaged journals"
@@ -96,17 +94,6 @@ def upkeep_job(studies: Sequence[Study]) -> Any:
         executor_def=dg.in_process_executor,
         description="Reads every stored object of every dataset, compares files, tables and "
         "journals, and counts, or removes when it is configured so, what nothing names.",
-    )
-
-
-def weekly_upkeep(job: Any) -> dg.ScheduleDefinition:
-    """The schedule of the job; it runs once somebody starts it in the UI."""
-    return dg.ScheduleDefinition(
-        name=WEEKLY_STORE_UPKEEP,
-        job=job,
-        cron_schedule=_SUNDAY_NIGHT,
-        default_status=dg.DefaultScheduleStatus.STOPPED,
-        description="Checks the stores of all datasets in the night to Sunday, at 3.",
     )
 
 
