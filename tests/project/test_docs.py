@@ -30,6 +30,9 @@ WHOLE_SUITE = {
 }
 """Commands that contain this test; the first runs the second as it stands in README.md."""
 
+IN_THE_WHEEL = {'pip install -e ".[dev]"': "tests/wheel/check_wheel.py"}
+"""Commands that install into the environment, and the script that types them in a fresh one."""
+
 Shell = Callable[[str, Path], "subprocess.CompletedProcess[str]"]
 
 
@@ -51,7 +54,8 @@ def name_of(page: Path) -> str:
 
 def to_run(page: Path) -> list[str]:
     """Commands of a page as the test runs them: without the install, which is done already."""
-    commands = [c for c in commands_of(page) if c not in BLOCKING and c not in WHOLE_SUITE]
+    left_out = {*BLOCKING, *WHOLE_SUITE, *IN_THE_WHEEL}
+    commands = [c for c in commands_of(page) if c not in left_out]
     return [re.sub(r"^pip install -c constraints\.txt -e \S+ && ", "", c) for c in commands]
 
 
@@ -80,8 +84,12 @@ def bring_new_recordings(project: Path) -> None:
 def test_commands_work(page: Path, project: Path, shell: Shell) -> None:
     """A command that fails on the page fails for everyone who reads it."""
     bring_new_recordings(project)
+    folder = project
     for command in to_run(page):
-        done = shell(command, project)
+        if command.startswith("cd "):
+            folder /= command.removeprefix("cd ")
+            continue
+        done = shell(command, folder)
         told = f"$ {command}\n{done.stdout[-3000:]}{done.stderr[-5000:]}"
         assert done.returncode == 0, told
         assert "Traceback" not in done.stderr, told
@@ -120,8 +128,9 @@ def test_links_lead_somewhere(page: Path) -> None:
 def test_blocking_commands_have_a_test() -> None:
     """A command taken out of the run must be tried by the test that is named for it."""
     shown = {command for page in PAGES for command in commands_of(page)}
-    assert set(BLOCKING) | WHOLE_SUITE <= shown
+    assert set(BLOCKING) | WHOLE_SUITE | set(IN_THE_WHEEL) <= shown
     assert all(name in globals() for name in BLOCKING.values())
+    assert all((ROOT / script).is_file() for script in IN_THE_WHEEL.values())
 
 
 def free_port() -> int:

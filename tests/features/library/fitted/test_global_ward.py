@@ -9,10 +9,10 @@ import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.cluster import hierarchy
 
 from mosaic_dagster.errors import FeatureError, FitError, ParamsError
 from mosaic_dagster.features import StepRef
-from mosaic_dagster.features.library.fitted import global_ward
 from mosaic_dagster.features.library.fitted.global_ward import GlobalWard
 from mosaic_dagster.keys import EntryKey
 from mosaic_dagster.store.content.codecs import encode_table, load_arrays, read_table, save_arrays
@@ -69,7 +69,7 @@ def test_another_cut_of_the_same_hierarchy_computes_no_linkage(templates, tmp_pa
     """
     first = make_ready(GlobalWard(params={"templates": REF, "n_clusters": 3}), templates)
     folder = saved(first, tmp_path / "three")
-    monkeypatch.setattr(global_ward, "linkage", lambda *a, **k: pytest.fail("clustered again"))
+    monkeypatch.setattr(hierarchy, "linkage", lambda *a, **k: pytest.fail("clustered again"))
     second = GlobalWard(params={"model": LINKAGE, "n_clusters": 2})
     assert second.load_state(None, {"model": folder / "linkage.npz"}, {})
     low, high = second.apply(toy_values({"v": [7.0, 7.2]}))["cluster"]
