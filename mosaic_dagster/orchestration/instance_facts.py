@@ -8,16 +8,13 @@ from datetime import datetime
 from typing import Any
 
 import dagster as dg
-import psutil
-from dagster import DagsterEventType, DagsterRunStatus, RunsFilter
+from dagster import DagsterRunStatus, RunsFilter
 
 from mosaic_dagster.orchestration.event_log import BatchSqliteEventLogStorage
-from mosaic_dagster.orchestration.run_process import is_abandoned
-from mosaic_dagster.orchestration.tags import PROCESS_TAG
+from mosaic_dagster.orchestration.run_process import process_is_gone
 
 _UNDER_WAY = [DagsterRunStatus.STARTING, DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING]
 _MOST = 1000
-_SLACK = 5.0
 
 
 @dataclass(frozen=True)
@@ -107,29 +104,3 @@ def _open_run(instance: dg.DagsterInstance, record: dg.RunRecord) -> OpenRun:
     run = record.dagster_run
     gone = process_is_gone(instance, run)
     return OpenRun(run.run_id, run.job_name, record.start_time, gone)
-
-
-def process_is_gone(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool | None:
-    """Whether the process that works at a run is gone; None when nobody here can tell."""
-    if PROCESS_TAG in run.tags:
-        return is_abandoned(run)
-    return _logged_process_ended(instance, run.run_id)
-
-
-def _logged_process_ended(instance: dg.DagsterInstance, run_id: str) -> bool | None:
-    """Whether the process that Dagster logged for a run is gone from this machine."""
-    found = None
-    for entry in instance.all_logs(run_id, of_type=DagsterEventType.ENGINE_EVENT):
-        event = entry.dagster_event
-        value = event.event_specific_data.metadata.get("pid") if event is not None else None  # type: ignore[union-attr]
-        if value is not None and str(value.value).isdigit():
-            found = int(str(value.value)), entry.timestamp
-    if found is None:
-        return None
-    pid, logged = found
-    try:
-        return bool(psutil.Process(pid).create_time() > logged + _SLACK)
-    except psutil.NoSuchProcess:
-        return True
-    except psutil.Error:
-        return None

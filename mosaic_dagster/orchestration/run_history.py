@@ -12,9 +12,9 @@ from dagster import DagsterEventType, DagsterRunStatus, RunsFilter
 
 from mosaic_dagster.dataset.validation import nearest
 from mosaic_dagster.errors import ProjectError
-from mosaic_dagster.orchestration.instance_facts import process_is_gone
 from mosaic_dagster.orchestration.jobs import REFRESH
 from mosaic_dagster.orchestration.run_errors import failure_text
+from mosaic_dagster.orchestration.run_process import process_is_gone
 from mosaic_dagster.orchestration.tags import (
     PARENT_TAG,
     RESTART_TAG,

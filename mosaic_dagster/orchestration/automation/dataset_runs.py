@@ -8,7 +8,7 @@ import dagster as dg
 
 from mosaic_dagster.orchestration.asset_keys import job_name
 from mosaic_dagster.orchestration.jobs import REFRESH
-from mosaic_dagster.orchestration.run_process import is_abandoned
+from mosaic_dagster.orchestration.run_process import is_abandoned, process_is_gone
 from mosaic_dagster.orchestration.tags import PARENT_TAG
 from mosaic_dagster.pipeline import Study
 
@@ -24,7 +24,7 @@ UNDER_WAY = (
 def runs_under_way(instance: dg.DagsterInstance, study: Study) -> list[dg.DagsterRun]:
     """Runs about a dataset that have not ended and whose process is there, as far as is known."""
     runs = instance.get_runs(dg.RunsFilter(statuses=list(UNDER_WAY)))
-    return [run for run in runs if is_about(run, study) and not is_abandoned(run)]
+    return [run for run in runs if is_about(run, study) and not process_is_gone(instance, run)]
 
 
 def abandoned_runs(instance: dg.DagsterInstance, studies: Sequence[Study]) -> list[dg.DagsterRun]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
 import dagster as dg
 import pytest
+from dagster._core.events import EngineEventData
 
 pytestmark = [
     pytest.mark.dagster,
@@ -76,6 +79,21 @@ def test_a_run_that_is_under_way_is_waited_for(
     assert sensor.look() == []
     assert run.run_id[:8] in sensor.told
     instance.report_run_canceled(run)
+    assert len(sensor.look()) == 1
+
+
+def test_a_run_that_died_before_its_first_asset_keeps_nobody_waiting(
+    lab: Any, sensor: Any, instance: dg.DagsterInstance
+) -> None:
+    """It names no process yet; Dagster's own log does."""
+    lab.params["side"] = {"source": "Y"}
+    job = lab.definitions().resolve_job_def("toy")
+    run = instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED)
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    instance.report_engine_event(
+        "Executing steps in process", run, EngineEventData.in_process(ended.pid)
+    )
     assert len(sensor.look()) == 1
 
 
