@@ -61,7 +61,9 @@ def kill_after_lines() -> Callable[[subprocess.Popen[str], int, float], list[str
         said = [process.stdout.readline() for _ in range(lines)]
         time.sleep(pause)
         process.send_signal(signal.SIGKILL)
-        rest, errors = process.communicate()
+        # Not communicate(), which knows nothing of what readline() has read ahead.
+        rest, errors = process.stdout.read(), process.stderr.read()
+        process.wait()
         assert all(said), errors
         # The last line may be cut by the kill.
         return [line.strip() for line in [*said, *rest.splitlines(True)] if line.endswith("\n")]
