@@ -110,7 +110,7 @@ class Lab:
         """Runs that have not ended."""
         return list(self.instance.get_runs(dg.RunsFilter(statuses=UNDER_WAY)))
 
-    def settle(self, seconds: float = 150.0) -> Made:
+    def settle(self, seconds: float = 300.0) -> Made:
         """Wait until both sensors find nothing to ask for; what was made meanwhile."""
         began = time.time()
         while not self._is_settled(began):

@@ -57,7 +57,7 @@ def status(lab: Any, backfill: str) -> str:
     return str(lab.graphql(STATUS, id=backfill)["partitionBackfillOrError"]["status"])
 
 
-def wait(what: Callable[[], object], lab: Any, seconds: float = 120.0) -> None:
+def wait(what: Callable[[], object], lab: Any, seconds: float = 240.0) -> None:
     until = time.monotonic() + seconds
     while not what():
         assert time.monotonic() < until, lab.told()
