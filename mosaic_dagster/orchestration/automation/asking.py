@@ -26,12 +26,6 @@ from mosaic_dagster.pipeline import DatasetRun, Study
 from mosaic_dagster.pipeline.uncollected import uncollected
 
 
-@uncollected()
-def work_of(run: DatasetRun, study: Study, instance: dg.DagsterInstance) -> Work:
-    """What a dataset needs, as far as a sensor may make it: known failures are left alone."""
-    return needed_work(run, study, run.dataset.registry.announced(instance_id(instance)))
-
-
 def run_request(
     study: Study,
     run: DatasetRun,
@@ -60,6 +54,7 @@ def busy_with(instance: dg.DagsterInstance, study: Study) -> dg.SkipReason | Non
     return dg.SkipReason(f"{study.dataset.name}: waits for the end of run {told}.")
 
 
+@uncollected()
 def next_request(
     sensor: str,
     study: Study,
@@ -69,7 +64,7 @@ def next_request(
     automation: Automation,
 ) -> tuple[Launches, dg.RunRequest | dg.SkipReason]:
     """What a sensor asks for now, while no run is under way, and what it has to remember."""
-    work = work_of(run, study, instance)
+    work = needed_work(run, study, run.dataset.registry.announced(instance_id(instance)))
     name = study.dataset.name
     if not work.assets:
         return launches.nothing_to_do(), dg.SkipReason(f"{name}: everything is up to date.")

@@ -56,6 +56,18 @@ def test_early_cut_off_stops_several_steps_below(lab: Any, sensor: Any) -> None:
     assert sensor.look() == []
 
 
+def test_new_and_changed_files_are_left_to_the_other_sensor(lab: Any, sensor: Any) -> None:
+    """It knows whether they are still written to; this one would read half a recording."""
+    lab.record("s9", 90.0)
+    lab.record("s1", 500.0)
+    assert sensor.look() == []
+    lab.params["side"] = {"source": "Y"}
+    (request,) = sensor.look()
+    assert sensor.selected(request) == [f"g/s{i}" for i in range(4)]
+    sensor.run(request)
+    assert lab.log.take() == [f"toy-whole:s{i}" for i in range(4)]
+
+
 def test_a_failure_is_not_tried_again_until_somebody_asks(
     lab: Any, sensor: Any, refresh: Any
 ) -> None:
