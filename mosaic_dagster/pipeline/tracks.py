@@ -61,7 +61,9 @@ class TracksState(Ingested):
         scan = dataset.scan(TRACKS, unsettled=unsettled)
         rows = {row.key: row for row in dataset.registry.entries()}
         reader = _TracksReader(dataset, snapshot, scan, rows, pinned)
-        return cls(dataset, scan, rows, reader.statuses({*rows, *reader.sources}))
+        # A run that reads no files does not know of those that nobody has registered.
+        keys = {*rows} if pinned else {*rows, *reader.sources}
+        return cls(dataset, scan, rows, reader.statuses(keys))
 
     @property
     def notes(self) -> list[str]:

@@ -310,3 +310,14 @@ def test_stock_storages_do(lab: Any, any_instance: dg.DagsterInstance) -> None:
     lab.log.take()
     assert job.execute_in_process(instance=any_instance, run_config=config).success
     assert lab.log.take() == []
+
+
+def test_a_model_is_fitted_although_a_new_file_lies_there(
+    lab: Any, refresh: Any, launch: Any
+) -> None:
+    """The run reads no files, so it must not wait for tracks that it will not make."""
+    assert refresh().success
+    lab.record("s9", 90.0)
+    lab.params["mean"] = {"note": "measured twice"}
+    assert launch(assets=["layered/mean/model"]).success
+    assert lab.log.take() == ["toy-mean:fit:s0+s1+s2+s3"]
